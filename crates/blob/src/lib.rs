@@ -1,0 +1,1 @@
+//! Bytes to n shards and back: cipher, erasure code, commitment. Pure.

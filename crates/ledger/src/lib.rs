@@ -1,0 +1,1 @@
+//! What a transaction may do: a pure state machine.

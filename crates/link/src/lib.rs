@@ -1,0 +1,1 @@
+//! Authenticated, encrypted, multiplexed request and response between a gateway and a node.

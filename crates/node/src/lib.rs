@@ -1,0 +1,1 @@
+//! The server halves of shards and chain, wired from a configuration: assembly only.

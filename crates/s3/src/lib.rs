@@ -1,0 +1,1 @@
+//! The S3 surface: speaks the protocol, owns no truth.

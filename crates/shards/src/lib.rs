@@ -1,0 +1,1 @@
+//! Hold it: the shard log, storage receipts, and both halves of their protocol.

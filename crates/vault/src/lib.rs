@@ -1,0 +1,1 @@
+//! A gateway's core: the one write path and the one read path.
