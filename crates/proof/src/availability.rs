@@ -81,11 +81,19 @@ impl AvailabilityCertificate {
     pub fn new(epoch: u64, mut receipts: Vec<StorageReceipt>) -> Self {
         receipts.sort_by_key(|receipt| receipt.node);
         receipts.dedup_by_key(|receipt| receipt.node);
-        Self { epoch, receipts: List::new(receipts).expect("at most one receipt a node index that fits a committee") }
+        Self {
+            epoch,
+            receipts: List::new(receipts).expect("at most one receipt a node index that fits a committee"),
+        }
     }
 
     /// Checks that a quorum of `committee` signed for `manifest`.
-    pub fn verify(&self, network: Digest, committee: &Committee, manifest: Digest) -> Result<(), CertificateError> {
+    pub fn verify(
+        &self,
+        network: Digest,
+        committee: &Committee,
+        manifest: Digest,
+    ) -> Result<(), CertificateError> {
         if self.epoch != committee.epoch() {
             return Err(CertificateError::Epoch(self.epoch));
         }

@@ -87,7 +87,10 @@ impl Genesis {
         let split = body.len().checked_sub(32).ok_or(GenesisError::Damaged(Error::EndOfBuffer))?;
         let genesis = Self::decode(Bytes::copy_from_slice(&body[..split])).map_err(GenesisError::Damaged)?;
         if genesis.id().0 != body[split..] {
-            return Err(GenesisError::Damaged(Error::Invalid("Genesis", "the hash at its end does not match")));
+            return Err(GenesisError::Damaged(Error::Invalid(
+                "Genesis",
+                "the hash at its end does not match",
+            )));
         }
         let (needed, approvers) = (genesis.approvals_needed, genesis.approvers.len());
         if needed == 0 || usize::from(needed) > approvers {

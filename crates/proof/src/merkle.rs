@@ -3,7 +3,7 @@
 //! Leaves and inner nodes are hashed in different domains, so neither passes for the other.
 
 use crate::{
-    Digest,
+    Digest, Signature,
     digest::sha256,
     limits::BLOCK_TRANSACTIONS_MAX,
     wire::{Encode, List},
@@ -17,6 +17,8 @@ crate::wire_struct! {
     pub struct Leaf {
         /// The transaction.
         pub transaction: Digest,
+        /// Its signature, so that a block's hash binds every byte of the block.
+        pub signature: Signature,
         /// Zero when it was applied, otherwise why it was refused.
         pub outcome: u16,
     }
@@ -95,8 +97,13 @@ mod tests {
     #[test]
     fn every_leaf_verifies_only_at_its_place() {
         for count in 1..40u32 {
-            let leaves: Vec<Leaf> =
-                (0..count).map(|i| Leaf { transaction: Digest([i as u8; 32]), outcome: i as u16 % 3 }).collect();
+            let leaves: Vec<Leaf> = (0..count)
+                .map(|i| Leaf {
+                    transaction: Digest([i as u8; 32]),
+                    signature: Signature([i as u8; 64]),
+                    outcome: i as u16 % 3,
+                })
+                .collect();
             let root = root(&leaves);
             for (index, leaf) in leaves.iter().enumerate() {
                 let path = path(&leaves, index);

@@ -23,7 +23,9 @@ pub struct BucketName(String);
 
 /// The text is not a bucket name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a bucket name has 3 to 63 characters a-z, 0-9, '.' and '-', begins and ends with a letter or digit, has no '..' and is not an IP address")]
+#[error(
+    "a bucket name has 3 to 63 characters a-z, 0-9, '.' and '-', begins and ends with a letter or digit, has no '..' and is not an IP address"
+)]
 pub struct InvalidBucketName;
 
 impl BucketName {
@@ -192,7 +194,8 @@ impl FromStr for VersionId {
         if text.len() != 28 || !text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
             return Err(InvalidVersionId);
         }
-        let field = |range: std::ops::Range<usize>| u64::from_str_radix(&text[range], 16).expect("hexadecimal");
+        let field =
+            |range: std::ops::Range<usize>| u64::from_str_radix(&text[range], 16).expect("hexadecimal");
         Ok(Self { height: field(0..16), index: field(16..24) as u32, operation: field(24..28) as u16 })
     }
 }
@@ -206,7 +209,9 @@ mod tests {
         for good in ["abc", "a.b-c", "0ab", &"x".repeat(63)] {
             assert!(good.parse::<BucketName>().is_ok(), "{good}");
         }
-        for bad in ["", "ab", "Abc", "a_b", "-ab", "ab-", "a..b", "192.168.0.1", &"x".repeat(64), "a/b", "é123"] {
+        for bad in
+            ["", "ab", "Abc", "a_b", "-ab", "ab-", "a..b", "192.168.0.1", &"x".repeat(64), "a/b", "é123"]
+        {
             assert!(bad.parse::<BucketName>().is_err(), "{bad}");
         }
     }

@@ -202,7 +202,10 @@ impl Receipt {
         let body = signed.strip_prefix(&MAGIC).and_then(|rest| rest.strip_prefix(&[VERSION]));
         let body = body.ok_or(ReceiptError::NotReceipt)?;
         if sha256("outlast/receipt-file/1", &[signed]).0 != checksum {
-            return Err(ReceiptError::Damaged(Error::Invalid("Receipt", "the hash at its end does not match")));
+            return Err(ReceiptError::Damaged(Error::Invalid(
+                "Receipt",
+                "the hash at its end does not match",
+            )));
         }
         Self::decode(Bytes::copy_from_slice(body)).map_err(ReceiptError::Damaged)
     }
@@ -217,7 +220,7 @@ impl Receipt {
             return Err(ReceiptError::Signature);
         }
         let header = &self.block.header;
-        let leaf = merkle::Leaf { transaction: self.transaction.id(), outcome: 0 };
+        let leaf = merkle::Leaf { transaction: self.transaction.id(), signature: self.signature, outcome: 0 };
         if !merkle::verify(&header.transactions_root, header.transactions, self.index, &leaf, &self.path) {
             return Err(ReceiptError::Path);
         }

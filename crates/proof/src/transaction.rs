@@ -5,8 +5,8 @@
 //! the hash of its core; executing an id twice is impossible because the state remembers every id.
 
 use crate::{
-    AvailabilityCertificate, BucketName, Digest, ObjectKey, PublicKey, SecretKey, Signature, TenantId, UploadId,
-    VersionId,
+    AvailabilityCertificate, BucketName, Digest, ObjectKey, PublicKey, SecretKey, Signature, TenantId,
+    UploadId, VersionId,
     digest::{blake3, sha256},
     limits::*,
     wire::{Encode, List, Octets},
