@@ -17,9 +17,7 @@ const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
 
-/// Messages sealed under one key. The counter could go to 2^96; NIST SP 800-38D section 8.3 bounds
-/// invocations at 2^32 only for random nonces, but GCM's integrity bound still weakens with the number of
-/// blocks, and at 2^40 messages a connection has long been replaced.
+/// Messages sealed under one key at most. The nonce would allow 2^96; no connection lives to see 2^40.
 const NONCES_MAX: u64 = 1 << 40;
 
 /// AES-256-GCM with an implicit counter nonce, keyed from a handshake's secret transcript.

@@ -1,0 +1,8 @@
+//! Links on the deterministic runtime, and one on real sockets.
+
+mod bounds;
+mod breakage;
+mod calls;
+mod network;
+mod refusals;
+mod sockets;
