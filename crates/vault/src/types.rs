@@ -1,0 +1,227 @@
+//! What the vault's operations take and give.
+
+use crate::{Metadata, object::Contents};
+use proof::{BucketName, Digest, ObjectKey, PublicKey, UploadId, VersionId, transaction::Place};
+use std::net::SocketAddr;
+
+/// What must hold at the moment a write is executed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing.
+    #[default]
+    None,
+    /// The key has no current version, or a delete marker.
+    IfAbsent,
+    /// The key's current version is this one.
+    IfVersion(VersionId),
+}
+
+/// A write that is final.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The new version.
+    pub version: VersionId,
+    /// Its block time, milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// The transaction's id.
+    pub transaction: Digest,
+}
+
+/// A delete that is final.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deleted {
+    /// The delete marker that is now current.
+    pub marker: VersionId,
+    /// Its block time, milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// The transaction's id.
+    pub transaction: Digest,
+}
+
+/// A bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its name.
+    pub name: BucketName,
+    /// Block time of its creation, milliseconds since the Unix epoch.
+    pub created_ms: u64,
+}
+
+/// A version of an object: proven to be what its place and version name, and opened.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// Where.
+    pub place: Place,
+    /// Which.
+    pub version: VersionId,
+    /// Block time, milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// Bytes of plaintext.
+    pub length: u64,
+    /// Its metadata.
+    pub metadata: Metadata,
+    pub(crate) contents: Contents,
+}
+
+/// What to list.
+#[derive(Clone, Debug)]
+pub struct ListRequest {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// Keys begin with this. May be empty.
+    pub prefix: String,
+    /// Keys that share what follows the prefix up to this are rolled up into one common prefix.
+    pub delimiter: Option<String>,
+    /// Where to go on.
+    pub after: Option<ListAfter>,
+    /// Objects and prefixes together, at most.
+    pub limit: usize,
+}
+
+/// Where a listing goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListAfter {
+    /// With the first key greater than this text. It need not be a key.
+    Key(String),
+    /// With the first key greater than all that begin with this common prefix.
+    Prefix(String),
+}
+
+/// One page of a listing of current objects. All of it is of one block height.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The objects, by key.
+    pub objects: Vec<Listed>,
+    /// Common prefixes, in order.
+    pub prefixes: Vec<String>,
+    /// Where the next page begins; `None` when there is none.
+    pub next: Option<ListAfter>,
+}
+
+/// An object in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key.
+    pub key: ObjectKey,
+    /// Its current version.
+    pub version: VersionId,
+    /// Block time, milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// Bytes of plaintext.
+    pub length: u64,
+    /// Its metadata.
+    pub metadata: Metadata,
+}
+
+/// An open multipart upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// Its id.
+    pub upload: UploadId,
+    /// Where the object will be.
+    pub place: Place,
+    /// Block time of its opening, milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// The metadata it was opened with.
+    pub metadata: Metadata,
+}
+
+/// Which open uploads to list.
+#[derive(Clone, Debug)]
+pub struct UploadsRequest {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// Keys begin with this. May be empty.
+    pub prefix: String,
+    /// Go on after this key and upload.
+    pub after: Option<(String, UploadId)>,
+    /// Uploads at most.
+    pub limit: usize,
+}
+
+/// One page of open uploads, by key and id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UploadsPage {
+    /// The uploads.
+    pub uploads: Vec<Upload>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// A part of a multipart upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// 1 to 10,000.
+    pub number: u16,
+    /// Bytes of plaintext.
+    pub length: u64,
+    /// Block time, milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// Its metadata: ETag and checksums.
+    pub metadata: Metadata,
+}
+
+/// One page of parts, by number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PartsPage {
+    /// The parts.
+    pub parts: Vec<Part>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// The network as this gateway sees it now.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// The network's id.
+    pub network: Digest,
+    /// The network's name for people.
+    pub name: String,
+    /// Faulty nodes tolerated.
+    pub faults: usize,
+    /// Nodes whose agreement decides.
+    pub quorum: usize,
+    /// The highest block height that a node has proved.
+    pub height: u64,
+    /// The nodes in the order of the committee.
+    pub nodes: Vec<NodeStatus>,
+}
+
+/// A node as this gateway sees it now.
+#[derive(Clone, Debug)]
+pub struct NodeStatus {
+    /// Its index in the committee.
+    pub index: usize,
+    /// Its key.
+    pub key: PublicKey,
+    /// Where it serves gateways.
+    pub address: SocketAddr,
+    /// What its chain half says, or why it says nothing.
+    pub chain: Result<ChainStatus, String>,
+    /// What its shard log says, or why it says nothing.
+    pub shards: Result<ShardsStatus, String>,
+}
+
+/// The chain half of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainStatus {
+    /// The highest block it has applied.
+    pub height: u64,
+    /// Block time of it, milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// Whether it votes; an observer only follows.
+    pub votes: bool,
+    /// Transactions waiting to be ordered.
+    pub pending: u64,
+}
+
+/// The shard log of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardsStatus {
+    /// Bytes of shards and pages it holds.
+    pub used_bytes: u64,
+    /// Bytes it can still take.
+    pub free_bytes: u64,
+    /// Shards it holds.
+    pub shards: u64,
+}
