@@ -1,0 +1,103 @@
+//! What an applied transaction left behind, for indexes derived from the chain.
+
+use crate::{entries::Position, execute::BlockContext};
+use proof::{
+    BucketName, SignedTransaction, TenantId, UploadId, VersionId,
+    entry::{PartEntry, UploadEntry, VersionEntry, VersionKind},
+    transaction::Operation,
+};
+
+/// A bucket began a life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketCreated {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Its name.
+    pub bucket: BucketName,
+    /// The place in the chain: keys and uploads before it do not count.
+    pub version: VersionId,
+    /// Block time, milliseconds since the Unix epoch.
+    pub time_ms: u64,
+}
+
+/// A bucket, which had no current objects, ended its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketDeleted {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Its name.
+    pub bucket: BucketName,
+    /// The place in the chain.
+    pub version: VersionId,
+    /// Block time, milliseconds since the Unix epoch.
+    pub time_ms: u64,
+}
+
+/// A multipart upload takes no more parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadClosed {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which.
+    pub upload: UploadId,
+    /// The place in the chain; when completed, also the version of the object it became.
+    pub version: VersionId,
+    /// Whether it became an object.
+    pub completed: bool,
+}
+
+/// One change to what there is to list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// A bucket began a life.
+    BucketCreated(BucketCreated),
+    /// A bucket ended its life.
+    BucketDeleted(BucketDeleted),
+    /// A key has a new current version.
+    VersionAdded(VersionEntry),
+    /// A multipart upload was opened.
+    UploadOpened(UploadEntry),
+    /// A part was added or replaced.
+    PartPut(TenantId, PartEntry),
+    /// A multipart upload was closed.
+    UploadClosed(UploadClosed),
+}
+
+/// The effects of the transaction number `index` of the block, in order, given that it was applied.
+pub fn effects(block: &BlockContext<'_>, index: u32, signed: &SignedTransaction) -> Vec<Effect> {
+    let tenant = signed.transaction.tenant;
+    let operations = signed.transaction.operations.iter().enumerate();
+    operations.flat_map(|(at, operation)| of(&Position::new(block, index, at, tenant), operation)).collect()
+}
+
+fn of(position: &Position, operation: &Operation) -> Vec<Effect> {
+    let Position { tenant, version, time_ms } = *position;
+    let closed =
+        |upload, completed| Effect::UploadClosed(UploadClosed { tenant, upload, version, completed });
+    match operation {
+        Operation::CreateBucket(create) => {
+            let bucket = create.bucket.clone();
+            vec![Effect::BucketCreated(BucketCreated { tenant, bucket, version, time_ms })]
+        }
+        Operation::DeleteBucket(delete) => {
+            let bucket = delete.bucket.clone();
+            vec![Effect::BucketDeleted(BucketDeleted { tenant, bucket, version, time_ms })]
+        }
+        Operation::PutVersion(put) => {
+            let kind = VersionKind::Object(put.body.clone());
+            vec![Effect::VersionAdded(position.version_entry(&put.place, kind))]
+        }
+        Operation::PutMarker(put) => {
+            vec![Effect::VersionAdded(position.version_entry(&put.place, VersionKind::Marker))]
+        }
+        Operation::CreateUpload(create) => vec![Effect::UploadOpened(position.upload_entry(create))],
+        Operation::PutPart(put) => vec![Effect::PartPut(tenant, position.part_entry(put))],
+        Operation::CompleteUpload(complete) => {
+            let kind = VersionKind::Object(complete.body.clone());
+            let entry = position.version_entry(&complete.place, kind);
+            vec![closed(complete.upload, true), Effect::VersionAdded(entry)]
+        }
+        Operation::AbortUpload(abort) => vec![closed(abort.upload, false)],
+        Operation::CreateTenant(_) | Operation::AddKey(_) | Operation::RevokeKey(_) => Vec::new(),
+    }
+}

@@ -1,0 +1,55 @@
+//! What execution looks at, known from the transaction alone.
+
+use crate::key::{self, StateKey};
+use proof::{
+    SignedTransaction, TenantId,
+    transaction::{Operation, Place, Precondition},
+};
+
+/// Every key that [`execute`](crate::execute) may read for this transaction, sorted, each once.
+pub fn reads(signed: &SignedTransaction) -> Vec<StateKey> {
+    let transaction = &signed.transaction;
+    let tenant = &transaction.tenant;
+    let mut keys = vec![key::outcome(&transaction.id()), key::signer(tenant, &transaction.signer)];
+    keys.extend(
+        transaction.preconditions.iter().flat_map(|precondition| of_precondition(tenant, precondition)),
+    );
+    keys.extend(transaction.operations.iter().flat_map(|operation| of_operation(tenant, operation)));
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+fn of_place(tenant: &TenantId, place: &Place) -> Vec<StateKey> {
+    vec![key::bucket(tenant, &place.bucket), key::head(tenant, place)]
+}
+
+fn of_precondition(tenant: &TenantId, precondition: &Precondition) -> Vec<StateKey> {
+    match precondition {
+        Precondition::KeyAbsent(place) => of_place(tenant, place),
+        Precondition::KeyAt(at) => of_place(tenant, &at.place),
+        Precondition::UploadAt(at) => vec![key::upload(tenant, &at.upload)],
+    }
+}
+
+fn of_operation(tenant: &TenantId, operation: &Operation) -> Vec<StateKey> {
+    match operation {
+        Operation::CreateBucket(create) => vec![key::bucket(tenant, &create.bucket)],
+        Operation::DeleteBucket(delete) => vec![key::bucket(tenant, &delete.bucket)],
+        Operation::PutVersion(put) => of_place(tenant, &put.place),
+        Operation::PutMarker(put) => of_place(tenant, &put.place),
+        Operation::CreateUpload(create) => {
+            vec![key::bucket(tenant, &create.place.bucket), key::upload(tenant, &create.upload)]
+        }
+        Operation::PutPart(put) => vec![key::upload(tenant, &put.upload)],
+        Operation::CompleteUpload(complete) => {
+            [of_place(tenant, &complete.place), vec![key::upload(tenant, &complete.upload)]].concat()
+        }
+        Operation::AbortUpload(abort) => vec![key::upload(tenant, &abort.upload)],
+        Operation::CreateTenant(create) => {
+            vec![key::tenant(&create.tenant), key::signer(&create.tenant, &create.key)]
+        }
+        Operation::AddKey(add) => vec![key::tenant(tenant), key::signer(tenant, &add.key)],
+        Operation::RevokeKey(revoke) => vec![key::tenant(tenant), key::signer(tenant, &revoke.key)],
+    }
+}

@@ -1,0 +1,105 @@
+//! Why a transaction was refused. The codes are part of the format: they are in outcome records and under the
+//! transactions root, so they are never reused or renumbered.
+
+use std::fmt;
+
+/// The outcome code of a transaction that was applied.
+pub const APPLIED: u16 = 0;
+
+/// Defines [`Refusal`]: its codes and its sentences, in one table.
+macro_rules! refusals {
+    ($($(#[$meta:meta])* $code:literal => $name:ident: $sentence:literal,)*) => {
+        /// Why a transaction was refused. It changed nothing; only its outcome is recorded.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Refusal {
+            $($(#[$meta])* #[doc = concat!("\n\nCode ", stringify!($code), ".")] $name),*
+        }
+
+        impl Refusal {
+            /// Every refusal there is.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// Its number in outcomes. Never [`APPLIED`].
+            pub fn code(self) -> u16 {
+                match self {
+                    $(Self::$name => $code),*
+                }
+            }
+
+            /// The refusal with this number, if there is one.
+            pub fn from_code(code: u16) -> Option<Self> {
+                match code {
+                    $($code => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+        }
+
+        impl fmt::Display for Refusal {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(Self::$name => $sentence),*
+                })
+            }
+        }
+    };
+}
+
+refusals! {
+    /// Its id was executed before. Nothing is recorded: the first outcome stands.
+    1 => Duplicate: "this transaction was executed before; its first outcome stands",
+    /// It is for another network.
+    2 => OtherNetwork: "the transaction is for another network; check the genesis file",
+    /// Its time had come.
+    3 => Expired: "the transaction expired before it was ordered and had no effect; submit it again with a new expiry",
+    /// Its expiry is more than [`EXPIRY_AHEAD_MS_MAX`](proof::limits::EXPIRY_AHEAD_MS_MAX) after the block's time.
+    4 => ExpiryTooFar: "the transaction's expiry is too far ahead; check this machine's clock and submit it again",
+    /// Its key does not sign for its tenant, or there is no such tenant.
+    5 => NotSigner: "this key does not sign for the tenant; ask a holder of one that does to add it",
+    /// It creates a tenant, and its key is not an approver's.
+    6 => NotApprover: "only an approver's key may create a tenant",
+    /// It creates a tenant and is of another one, or does other things as well.
+    7 => MixedCreation: "a transaction that creates a tenant is of that tenant and does nothing else",
+
+    /// There is no such bucket, or it was deleted.
+    10 => NoSuchBucket: "there is no such bucket; create it first",
+    /// There is such a bucket.
+    11 => BucketExists: "the bucket exists already",
+    /// Keys of the bucket have objects as their current versions.
+    12 => BucketNotEmpty: "the bucket still has objects; delete them first",
+
+    /// A key was to be absent and has an object.
+    20 => KeyPresent: "the key has an object and was to have none; read it and decide again",
+    /// A key was to have a certain version and is absent or deleted.
+    21 => KeyMissing: "the key has no object and was to have a certain version; read it and decide again",
+    /// A key was to have a certain version and has another.
+    22 => KeyChanged: "the key's current version is not the one it was to be; read it and decide again",
+
+    /// The upload's id is taken.
+    30 => UploadExists: "an upload with this id exists already; draw another id",
+    /// There is no such open upload for this place.
+    31 => NoSuchUpload: "there is no such open upload; it was completed or aborted, or its bucket was deleted",
+    /// The upload was to be unchanged and is not.
+    32 => UploadChanged: "the upload has changed meanwhile; read its parts again",
+
+    /// The tenant's id is taken.
+    40 => TenantExists: "a tenant with this id exists already; draw another id",
+    /// The key signs for the tenant already.
+    41 => SignerExists: "the key signs for the tenant already",
+    /// The key does not sign for the tenant.
+    42 => NoSuchSigner: "the key that is to be revoked does not sign for the tenant",
+    /// It would leave the tenant without a key.
+    43 => LastSigner: "a tenant's last key cannot be revoked; add another first",
+
+    /// A counter would overflow.
+    50 => Exhausted: "a counter has reached its end; use another upload, key or tenant",
+}
+
+impl std::error::Error for Refusal {}
+
+impl Refusal {
+    /// Whether a precondition did not hold: the writer lost a race, or knew an older state.
+    pub fn is_precondition(self) -> bool {
+        matches!(self, Self::KeyPresent | Self::KeyMissing | Self::KeyChanged | Self::UploadChanged)
+    }
+}
