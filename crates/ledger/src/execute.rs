@@ -53,16 +53,24 @@ pub fn execute(block: &BlockContext<'_>, view: &impl View, transactions: &[Signe
     let mut state = Overlay::new(view);
     state.write(key::chain(), Chain { height: block.height, time_ms: block.time_ms });
     if block.height == 1 {
-        for tenant in block.genesis.tenants.iter() {
-            // Two entries of one tenant give it two keys; a repeated one is the same key.
-            let _ = enroll(&mut state, &tenant.tenant, &tenant.key, block.genesis.created_ms);
-        }
+        state.absorb(found(block.genesis));
     }
     let settled = (0u32..).zip(transactions).map(|(index, signed)| {
         settle(block, index, &mut state, &signed.transaction).map_or_else(Refusal::code, |()| APPLIED)
     });
     let outcomes = settled.collect();
     Execution { writes: state.into_writes(), outcomes }
+}
+
+/// The tenants of the genesis, written to a state that holds nothing yet.
+fn found(genesis: &Genesis) -> BTreeMap<StateKey, Record> {
+    let nothing = BTreeMap::new();
+    let mut state = Overlay::new(&nothing);
+    for tenant in genesis.tenants.iter() {
+        // A tenant listed with two keys has two keys; the same key listed twice is one key.
+        let _ = enroll(&mut state, &tenant.tenant, &tenant.key, genesis.created_ms);
+    }
+    state.into_writes()
 }
 
 /// Executes one transaction on the block's overlay and records its outcome.

@@ -39,5 +39,5 @@ pub use execute::{BlockContext, Execution, execute};
 pub use key::StateKey;
 pub use overlay::View;
 pub use reads::reads;
-pub use record::Record;
+pub use record::{RECORD_BYTES, Record};
 pub use refusal::{APPLIED, Refusal};

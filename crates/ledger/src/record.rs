@@ -1,4 +1,4 @@
-//! What the state holds: records of [`RECORD_LENGTH`] bytes.
+//! What the state holds: records of [`RECORD_BYTES`] bytes.
 //!
 //! A record's bytes are its canonical encoding (a tag, then the fields) filled up with zeros. Anything else does not
 //! decode, so equal records have equal bytes. What does not fit (names, sealed bodies, certificates) is bound by the
@@ -10,8 +10,8 @@ use proof::{
     wire::{Copying, Encode, EncodeSize, Error, Read},
 };
 
-/// Bytes of every record.
-pub const RECORD_LENGTH: usize = 128;
+/// Length of every record.
+pub const RECORD_BYTES: usize = 128;
 
 proof::wire_struct! {
     /// How far the chain is.
@@ -196,14 +196,14 @@ records! {
 
 impl Record {
     /// Its bytes in the state.
-    pub fn to_bytes(&self) -> [u8; RECORD_LENGTH] {
-        let mut bytes = [0; RECORD_LENGTH];
+    pub fn to_bytes(&self) -> [u8; RECORD_BYTES] {
+        let mut bytes = [0; RECORD_BYTES];
         bytes[..self.encode_size()].copy_from_slice(&self.encode());
         bytes
     }
 
     /// Reads what [`Self::to_bytes`] wrote, and nothing else.
-    pub fn from_bytes(bytes: &[u8; RECORD_LENGTH]) -> Result<Self, Error> {
+    pub fn from_bytes(bytes: &[u8; RECORD_BYTES]) -> Result<Self, Error> {
         let mut rest = Copying(bytes);
         let record = Self::read_cfg(&mut rest, &())?;
         if rest.0.iter().any(|byte| *byte != 0) {
