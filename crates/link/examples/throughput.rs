@@ -7,7 +7,7 @@ use commonware_cryptography::{
     Signer as _,
     ed25519::{PrivateKey, PublicKey},
 };
-use commonware_runtime::{Clock as _, Listener as _, Network as _, Runner as _, Spawner as _, Supervisor as _, tokio};
+use commonware_runtime::{Listener as _, Network as _, Runner as _, Spawner as _, Supervisor as _, tokio};
 use link::{Client, ClientConfig, Handler, Lane, Limits, Response, ServerConfig, serve};
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -46,13 +46,13 @@ async fn repeat(client: Client, lane: Lane, request: Bytes, end: Instant) -> Vec
     times
 }
 
-fn report(name: &str, mut times: Vec<Duration>, seconds: u64) {
+fn report(name: &str, mut times: Vec<Duration>, body: usize, seconds: u64) {
     times.sort_unstable();
     let rate = times.len() as f64 / seconds as f64;
     let quantile = |q: f64| times[(times.len() as f64 * q) as usize].as_micros();
     println!(
-        "{name:<22} {rate:>9.0}/s {:>7.0} MB/s   p50 {:>6} us   p99 {:>6} us",
-        rate * BODY as f64 / 1e6,
+        "{name:<22} {rate:>7.0}/s {:>6.0} MB/s   p50 {:>5} us   p99 {:>5} us",
+        rate * body as f64 / 1e6,
         quantile(0.5),
         quantile(0.99)
     );
@@ -73,7 +73,7 @@ fn main() {
         let client = Client::start(context.child("client"), config);
 
         let end = Instant::now() + Duration::from_secs(seconds);
-        report("small calls, alone", repeat(client.clone(), PING, Bytes::new(), end).await, seconds);
+        report("small calls, alone", repeat(client.clone(), PING, Bytes::new(), end).await, 0, seconds);
         for (name, lane, request) in [("writes", WRITE, data), ("reads", READ, Bytes::new())] {
             let end = Instant::now() + Duration::from_secs(seconds);
             let callers: Vec<_> = (0..IN_FLIGHT)
@@ -87,9 +87,8 @@ fn main() {
             for caller in callers {
                 times.extend(caller.await.expect("callers do not fail"));
             }
-            report(name, times, seconds);
-            report("  small calls beside", small, seconds);
+            report(name, times, BODY, seconds);
+            report("  small calls beside", small, 0, seconds);
         }
-        context.sleep(Duration::ZERO).await;
     });
 }

@@ -140,8 +140,7 @@ mod tests {
             nonce[0] = counter;
             let mut expected = b"message".to_vec();
             let nonce = Nonce::assume_unique_for_key(nonce);
-            let expected_tag =
-                plain.seal_in_place_separate_tag(nonce, Aad::empty(), &mut expected).unwrap();
+            let expected_tag = plain.seal_in_place_separate_tag(nonce, Aad::empty(), &mut expected).unwrap();
             assert_eq!((data.as_slice(), tag.as_ref()), (expected.as_slice(), expected_tag.as_ref()));
         }
     }

@@ -162,7 +162,8 @@ impl Connection {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (reply, response) = oneshot::channel();
         let timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
-        let call = Call { id, lane: lane.number, reply_max: lane.reply_max, timeout_ms, request, reply, reserved };
+        let call =
+            Call { id, lane: lane.number, reply_max: lane.reply_max, timeout_ms, request, reply, reserved };
         self.outgoing.send(Outgoing::Call(call)).map_err(|_| Error::Closed)?;
 
         let mut cancel = CancelOnDrop { outgoing: &self.outgoing, id: Some(id) };

@@ -119,8 +119,11 @@ impl<E: Context> Dialer<E> {
     async fn dial(&self) -> Result<Connected<E>, Reason> {
         let limits = &self.config.limits;
         let attempt = async {
-            let (sink, stream) =
-                self.context.dial(self.config.address).await.map_err(|error| Reason::Dial(error.to_string()))?;
+            let (sink, stream) = self
+                .context
+                .dial(self.config.address)
+                .await
+                .map_err(|error| Reason::Dial(error.to_string()))?;
             let (sender, receiver) = self
                 .upgrade
                 .clone()
@@ -209,7 +212,7 @@ impl<E: Context> Dialer<E> {
     }
 
     fn unreachable(&self, reason: &Reason) -> Error {
-        Error::Unreachable { peer: self.config.peer.clone(), reason: reason.clone() }
+        Error::Unreachable { peer: Box::new(self.config.peer.clone()), reason: reason.clone() }
     }
 }
 

@@ -11,7 +11,7 @@ pub enum Error {
     #[error("{peer} is unreachable: {reason}")]
     Unreachable {
         /// The peer called.
-        peer: PublicKey,
+        peer: Box<PublicKey>,
         /// What happened to the connection.
         reason: Reason,
     },

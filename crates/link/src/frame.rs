@@ -1,12 +1,5 @@
-//! The frames of protocol version 1. One frame is one message of the encrypted stream; integers are
-//! big-endian; the body is the rest of the message.
-//!
-//! | kind | direction | after the kind byte |
-//! |------|-----------|---------------------|
-//! | 0 keepalive | both | nothing |
-//! | 1 request | to the server | id `u64`, lane `u8`, timeout in ms `u32`, reply max in bytes `u32`, body |
-//! | 2 response | to the client | id `u64`, status `u8`, body |
-//! | 3 cancel | to the server | id `u64` |
+//! The frames of protocol version 1, as the crate's documentation describes them. Decoding is total: whatever
+//! a peer sends is either exactly what an encoder writes, or a [`Malformed`] that closes the connection.
 
 use crate::limits::BODY_MAX;
 use bytes::{Buf as _, BufMut as _, Bytes};

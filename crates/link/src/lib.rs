@@ -14,8 +14,18 @@
 //!    takes. The server handles them concurrently and answers each in any order with that id. It may drop a
 //!    request when its time is over, or when the client cancels it.
 //! 5. Either end that had nothing to write for [`Limits::keepalive`] writes a keepalive; either end that
-//!    received nothing for [`Limits::silence`] closes the connection. So does any message that is not one of
-//!    the frames in `frame.rs`. A closed connection drops its requests.
+//!    received nothing for [`Limits::silence`] closes the connection. So does whoever receives a message that
+//!    is not one of the frames below. A closed connection drops its requests.
+//!
+//! A frame is one message of the encrypted stream; integers are big-endian; the body is the rest of the
+//! message, at most [`BODY_MAX`] bytes.
+//!
+//! | kind `u8` | direction | then |
+//! |-----------|-----------|------|
+//! | 0 keepalive | both | nothing |
+//! | 1 request | to the server | id `u64`, lane `u8`, timeout in ms `u32`, longest response in bytes `u32`, body |
+//! | 2 response | to the client | id `u64`, status `u8` ([`Status`]), body |
+//! | 3 cancel | to the server | id `u64` |
 //!
 //! # Bounds
 //!

@@ -76,6 +76,12 @@ impl From<Bytes> for Response {
     }
 }
 
+impl From<IoBufs> for Response {
+    fn from(body: IoBufs) -> Self {
+        Self::ok(body)
+    }
+}
+
 impl From<Vec<u8>> for Response {
     fn from(body: Vec<u8>) -> Self {
         Self::ok(body)

@@ -9,12 +9,18 @@ use std::{sync::atomic::Ordering, time::Duration};
 const SOON: Duration = Duration::from_millis(100);
 
 /// Parks `count` calls and returns how many of them got to the handler.
-async fn park(context: &deterministic::Context, client: &Client, gate: &Gate, count: usize, bytes: usize) -> usize {
+async fn park(
+    context: &deterministic::Context,
+    client: &Client,
+    gate: &Gate,
+    count: usize,
+    bytes: usize,
+) -> usize {
     for _ in 0..count {
         let client = client.clone();
-        context.child("caller").spawn(move |_| async move {
-            client.call(PARK, vec![0; bytes], 60 * SECOND).await
-        });
+        context
+            .child("caller")
+            .spawn(move |_| async move { client.call(PARK, vec![0; bytes], 60 * SECOND).await });
     }
     context.sleep(SOON).await;
     gate.parked()
@@ -99,8 +105,7 @@ fn cancelled_calls_release_their_places() {
         let limits = Limits { requests: 10, ..Limits::default() };
         let (gate, client) = start(&context, limits).await;
         for _ in 0..20 {
-            let mut calls: Vec<_> =
-                (0..10).map(|_| Box::pin(client.call(PARK, b"", 60 * SECOND))).collect();
+            let mut calls: Vec<_> = (0..10).map(|_| Box::pin(client.call(PARK, b"", 60 * SECOND))).collect();
             let never_sent = client.call(PARK, b"", 60 * SECOND);
             assert!(join_all(calls.iter_mut()).now_or_never().is_none());
             assert!(Box::pin(never_sent).as_mut().now_or_never().is_none());

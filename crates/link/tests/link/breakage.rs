@@ -1,7 +1,9 @@
 //! Connections that break, and come back.
 
 use crate::network::*;
-use commonware_runtime::{Clock as _, Network as _, Runner as _, Spawner as _, Supervisor as _, deterministic};
+use commonware_runtime::{
+    Clock as _, Network as _, Runner as _, Spawner as _, Supervisor as _, deterministic,
+};
 use link::{Client, Error, Limits, serve};
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 mod bounds;
 mod breakage;
 mod calls;
+mod chaos;
 mod network;
 mod refusals;
 mod sockets;

@@ -5,7 +5,9 @@ use commonware_cryptography::{
     Signer as _,
     ed25519::{PrivateKey, PublicKey},
 };
-use commonware_runtime::{Error as RuntimeError, Handle, Listener, Network as _, Supervisor as _, deterministic};
+use commonware_runtime::{
+    Error as RuntimeError, Handle, Listener, Network as _, Supervisor as _, deterministic,
+};
 use commonware_utils::sync::{AsyncMutex, Mutex};
 use link::{Client, ClientConfig, Handler, Lane, Limits, Response, ServerConfig, serve};
 use std::{
@@ -156,10 +158,7 @@ pub(crate) fn client_config(limits: Limits) -> ClientConfig {
 }
 
 /// A server at [`ADDRESS`].
-pub(crate) async fn start_server(
-    context: &deterministic::Context,
-    limits: Limits,
-) -> (Gate, Handle<()>) {
+pub(crate) async fn start_server(context: &deterministic::Context, limits: Limits) -> (Gate, Handle<()>) {
     let listener = context.bind(ADDRESS).await.expect("free");
     let gate = Gate::default();
     let server = serve(context.child("server"), listener, server_config(limits), gate.clone());

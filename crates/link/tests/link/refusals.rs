@@ -197,7 +197,11 @@ fn noise_instead_of_a_handshake() {
 }
 
 /// A server that answers a call with `frame`.
-async fn answer_with(context: &deterministic::Context, greeting: &'static [u8], frame: &'static [u8]) -> Reason {
+async fn answer_with(
+    context: &deterministic::Context,
+    greeting: &'static [u8],
+    frame: &'static [u8],
+) -> Reason {
     let mut listener = context.bind(ADDRESS).await.unwrap();
     let _server = context.child("liar").spawn(move |context| async move {
         let (_, sink, stream) = listener.accept().await.unwrap();
