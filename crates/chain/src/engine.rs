@@ -1,0 +1,490 @@
+//! The engine, wired: simplex consensus, marshal (blocks in order, kept and backfilled), the stateful application.
+//!
+//! ```text
+//!   votes, certificates        blocks, backfill                final blocks
+//!   network <-> simplex <-> Paced(Deferred) <-> marshal -> Stateful(App) -> apply
+//!                                     \______ QMDB batches ______/            |-> index, applied, references
+//! ```
+//!
+//! Blocks and finalizations in marshal's archives are the source of truth. The state is rebuilt from them by the
+//! engine; the index, and whatever else follows the chain, by [`follow`], which first replays what its followers
+//! have missed and then takes blocks as they are finalized.
+//!
+//! Every generic is fixed here, once.
+
+use crate::{
+    application::{App, Databases, Network},
+    applied::Applied,
+    block::{Block, digest, engine_key},
+    mempool::Mempool,
+    network::{Channels, SYNC_BATCH},
+    pacing::Paced,
+    state,
+};
+use commonware_broadcast::buffered;
+use commonware_codec::{DecodeExt as _, Encode as _, FixedSize as _};
+use commonware_consensus::{
+    marshal::{
+        self,
+        core::{Actor as Marshal, Mailbox as MarshalMailbox},
+        resolver::p2p as marshal_resolver,
+        standard::{Deferred, Standard},
+    },
+    simplex::{
+        self, SkipBudget,
+        config::{Floor, ForwardPolicy, SkipPolicy},
+        elector::RoundRobin,
+        scheme::ed25519::Scheme,
+    },
+    types::{Epoch, FixedEpocher, Height, ViewDelta},
+};
+use commonware_cryptography::{
+    Digested, Digestible as _, Sha256, Signer as _, certificate::ConstantProvider, ed25519, sha256,
+};
+use commonware_glue::stateful::{
+    self, Stateful, SyncPlan,
+    db::{SyncEngineConfig, p2p as state_sync},
+};
+use commonware_p2p::{Blocker, Provider, Receiver, Recipients, Sender};
+use commonware_parallel::Sequential;
+use commonware_runtime::{Clock, Handle, Spawner, buffer::paged::CacheRef};
+use commonware_storage::{
+    Context as StorageContext, archive::prunable, mmr, qmdb::any::ordered, translator::EightCap,
+};
+use commonware_utils::{
+    NZDuration, NZU16, NZU64, NZUsize, SystemTimeExt, TryCollect, channel::mpsc, ordered::Set,
+};
+use proof::{Manifest, SignedTransaction, finality::Finalization};
+use rand_core::CryptoRng;
+use std::{num::NonZeroU64, sync::Arc, time::Duration};
+use tracing::{debug, warn};
+
+/// What the engine needs of a runtime.
+pub trait Context: StorageContext + Spawner + Clock + CryptoRng {}
+impl<E: StorageContext + Spawner + Clock + CryptoRng> Context for E {}
+
+/// Height up to which the genesis epoch lasts: for ever, until membership changes are part of the protocol.
+const EPOCH_LENGTH: NonZeroU64 = NZU64!(1 << 40);
+/// Final blocks on their way to the follower.
+const FINAL_BLOCKS: usize = 32;
+const ARCHIVE_SECTION: NonZeroU64 = NZU64!(16_384);
+const GOSSIP_EVERY: Duration = Duration::from_millis(250);
+const GOSSIP_BATCH: usize = 64;
+
+/// Something derived from blocks, which sees each of them once and in order.
+pub trait Derived: Send + 'static {
+    /// Height of the newest block that it has seen.
+    fn height(&self) -> u64;
+
+    /// Takes the next block.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be stored: the process is the unit of failure.
+    fn follow(&mut self, block: &Block);
+}
+
+/// Timeouts of consensus. `idle < leader < certification < skip` and `retry < skip`.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// How long an idle leader waits before it proposes an empty block.
+    pub idle: Duration,
+    /// How long a leader may take to propose.
+    pub leader: Duration,
+    /// How long a view may take to be certified.
+    pub certification: Duration,
+    /// How long until a node votes again to leave a view that is stuck.
+    pub retry: Duration,
+    /// A leader silent for so long is skipped without waiting.
+    pub skip: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let ms = Duration::from_millis;
+        Self {
+            idle: ms(1_000),
+            leader: ms(1_500),
+            certification: ms(2_500),
+            retry: ms(1_000),
+            skip: ms(3_000),
+        }
+    }
+}
+
+/// How a node takes part.
+pub struct Config<I> {
+    /// The network's facts.
+    pub network: Arc<Network>,
+    /// The node's key.
+    pub key: ed25519::PrivateKey,
+    /// Whether it votes. A node that may have lost votes it cast must not: it observes.
+    pub votes: bool,
+    /// Consensus timeouts.
+    pub timeouts: Timeouts,
+    /// The index derived from blocks.
+    pub index: I,
+    /// The height up to which the follower of manifests has seen blocks.
+    pub referenced_height: u64,
+    /// Takes, block by block, the manifests that the chain refers to.
+    pub references: mpsc::Sender<References>,
+}
+
+/// Manifests that an applied block refers to. Their shards must be kept.
+#[derive(Clone, Debug)]
+pub struct References {
+    /// Height of the block.
+    pub height: u64,
+    /// The manifests.
+    pub manifests: Vec<Manifest>,
+}
+
+/// Blocks and finalizations, in order.
+pub type Blocks = MarshalMailbox<Scheme, Standard<Block>>;
+
+/// A started engine.
+pub struct Engine<E: Context> {
+    /// Transactions that wait for a block.
+    pub mempool: Mempool,
+    /// What is applied and proved.
+    pub applied: Applied,
+    /// The authenticated state.
+    pub state: Databases<E>,
+    /// The blocks.
+    pub blocks: Blocks,
+    /// Ends when consensus does, which it never should.
+    pub consensus: Handle<()>,
+}
+
+type StateOperation = ordered::fixed::Operation<mmr::Family, sha256::Digest, state::Value>;
+
+/// Bytes of the largest state sync message.
+pub fn state_sync_bytes_max<E: StorageContext + Spawner>() -> usize {
+    state_sync::max_payload_size::<mmr::Family, sha256::Digest>(NZU64!(SYNC_BATCH), StateOperation::SIZE)
+}
+
+fn archive<C>(name: &str, page_cache: CacheRef, codec_config: C) -> prunable::Config<EightCap, C> {
+    prunable::Config {
+        translator: EightCap,
+        metadata_partition: format!("{name}-metadata"),
+        key_partition: format!("{name}-key"),
+        key_page_cache: page_cache,
+        value_partition: format!("{name}-value"),
+        compression: None,
+        codec_config,
+        items_per_section: ARCHIVE_SECTION,
+        key_write_buffer: BUFFER,
+        value_write_buffer: BUFFER,
+        replay_buffer: BUFFER,
+    }
+}
+
+const BUFFER: std::num::NonZeroUsize = NZUsize!(64 * 1024);
+const PREFIX: &str = "chain";
+
+/// Starts consensus and all that follows it.
+///
+/// # Panics
+///
+/// On storage failure, as everything here does later: the process is the unit of failure.
+pub async fn start<E, I, S, R, P, B>(
+    context: E,
+    config: Config<I>,
+    channels: Channels<S, R>,
+    peers: P,
+    blocker: B,
+) -> Engine<E>
+where
+    E: Context,
+    I: Derived,
+    S: Sender<PublicKey = ed25519::PublicKey>,
+    R: Receiver<PublicKey = ed25519::PublicKey>,
+    P: Provider<PublicKey = ed25519::PublicKey>,
+    B: Blocker<PublicKey = ed25519::PublicKey>,
+{
+    let Config { network, key, votes, timeouts, index, referenced_height, references } = config;
+    let public_key = key.public_key();
+    let committee = &network.genesis.committee;
+    let participants: Set<ed25519::PublicKey> =
+        committee.nodes().iter().map(engine_key).try_collect().expect("a committee has distinct keys");
+    let codec = participants.len();
+    let namespace = network.genesis.consensus_namespace();
+    let scheme = if votes {
+        Scheme::signer(&namespace, participants, key)
+    } else {
+        Scheme::member(&namespace, participants, &public_key)
+    }
+    .expect("a node is a member of its committee");
+    let provider = ConstantProvider::<Scheme, Epoch>::new(scheme.clone());
+    let page_cache = CacheRef::new(NZU16!(4096), NZUsize!(4096));
+
+    let finalizations = prunable::Archive::init(
+        context.child("finalizations"),
+        archive("chain-finalizations", page_cache.clone(), codec),
+    )
+    .await
+    .expect("the archive of finalizations opens");
+    let blocks =
+        prunable::Archive::init(context.child("blocks"), archive("chain-blocks", page_cache.clone(), ()))
+            .await
+            .expect("the archive of blocks opens");
+
+    let resolver = marshal_resolver::init(
+        context.child("backfill"),
+        marshal_resolver::Config {
+            public_key: public_key.clone(),
+            peer_provider: peers.clone(),
+            blocker: blocker.clone(),
+            mailbox_size: NZUsize!(256),
+            fetch_timeout: NZDuration!(Duration::from_secs(2)),
+            fetch_retry_delay: Duration::from_millis(100),
+            priority_requests: false,
+            priority_responses: false,
+        },
+        channels.backfill,
+    );
+    let (broadcast, buffer) = buffered::Engine::new(
+        context.child("broadcast"),
+        buffered::Config {
+            public_key: public_key.clone(),
+            mailbox_size: NZUsize!(256),
+            deque_size: 16,
+            priority: false,
+            codec_config: (),
+            peer_provider: peers.clone(),
+            strategy: Sequential,
+        },
+    );
+    broadcast.start(channels.broadcast);
+
+    let plan = SyncPlan::init(context.child("plan"), PREFIX).await;
+    let (marshal, marshal_mailbox, floor) = Marshal::<_, Standard<Block>, _, _, _, _, _>::init(
+        context.child("marshal"),
+        finalizations,
+        blocks,
+        marshal::Config {
+            provider: provider.clone(),
+            epocher: FixedEpocher::new(EPOCH_LENGTH),
+            start: plan.marshal_start(Digested::precomputed(network.block.clone(), network.block.digest())),
+            partition_prefix: PREFIX.into(),
+            mailbox_size: NZUsize!(1024),
+            view_retention: ViewDelta::new(64),
+            prunable_items_per_section: NZU64!(256),
+            page_cache: page_cache.clone(),
+            replay_buffer: BUFFER,
+            key_write_buffer: BUFFER,
+            value_write_buffer: BUFFER,
+            block_codec_config: (),
+            max_repair: NZUsize!(32),
+            max_pending_acks: NZUsize!(16),
+            strategy: Sequential,
+        },
+    )
+    .await;
+
+    let (sync_actor, sync_resolver) =
+        state_sync::Actor::<_, ed25519::PublicKey, _, _, mmr::Family, state::Database<E>>::new(
+            context.child("state_sync"),
+            state_sync::Config {
+                peer_provider: peers,
+                blocker: blocker.clone(),
+                database: None,
+                mailbox_size: NZUsize!(64),
+                me: Some(public_key),
+                fetch_timeout: NZDuration!(Duration::from_secs(2)),
+                fetch_retry_delay: Duration::from_millis(100),
+                max_serve_ops: NZU64!(SYNC_BATCH),
+                priority_requests: false,
+                priority_responses: false,
+            },
+        );
+    sync_actor.start(channels.state_sync);
+
+    let mempool = Mempool::default();
+    let (final_sender, final_receiver) = mpsc::channel(FINAL_BLOCKS);
+    let (stateful, stateful_mailbox) = Stateful::new(
+        context.child("stateful"),
+        stateful::Config {
+            application: App::new(network.clone(), mempool.clone(), final_sender),
+            db_config: state::config(PREFIX, page_cache.clone()),
+            provider: (),
+            marshal: (marshal_mailbox.clone(), floor),
+            mailbox_size: NZUsize!(256),
+            plan,
+            resolvers: sync_resolver,
+            sync_config: SyncEngineConfig {
+                fetch_batch_size: NZU64!(SYNC_BATCH),
+                apply_batch_size: NZU64!(1024),
+                max_outstanding_requests: NZUsize!(8),
+            },
+            prune_config: None,
+            strategy: Sequential,
+        },
+    );
+    let deferred = Deferred::new(
+        context.child("deferred"),
+        stateful_mailbox.clone(),
+        marshal_mailbox.clone(),
+        FixedEpocher::new(EPOCH_LENGTH),
+    );
+    marshal.start(stateful_mailbox.clone(), buffer, resolver);
+    stateful.start();
+
+    let applied = Applied::default();
+    context.child("follow").spawn({
+        let (blocks, applied, mempool) = (marshal_mailbox.clone(), applied.clone(), mempool.clone());
+        let follower = Follower { index, references, referenced_height, blocks, applied, mempool };
+        move |_| follower.run(final_receiver)
+    });
+    context.child("gossip").spawn({
+        let (network, mempool) = (network.clone(), mempool.clone());
+        move |context| gossip(context, network, mempool, channels.gossip)
+    });
+
+    let consensus = simplex::Engine::new(
+        context.child("simplex"),
+        simplex::Config {
+            scheme,
+            elector: RoundRobin::<Sha256>::default(),
+            blocker,
+            automaton: Paced::new(context.child("pacing"), deferred.clone(), mempool.clone(), timeouts.idle),
+            relay: deferred.clone(),
+            reporter: deferred,
+            strategy: Sequential,
+            partition: format!("{PREFIX}-votes-0"),
+            mailbox_size: NZUsize!(256),
+            epoch: Epoch::zero(),
+            floor: Floor::Genesis(network.block.digest()),
+            replay_buffer: BUFFER,
+            write_buffer: BUFFER,
+            page_cache,
+            leader_timeout: timeouts.leader,
+            certification_timeout: timeouts.certification,
+            timeout_retry: timeouts.retry,
+            view_retention: ViewDelta::new(64),
+            skip: SkipPolicy::Enabled { timeout: timeouts.skip, budget: SkipBudget::Participants },
+            fetch_timeout: NZDuration!(Duration::from_secs(2)),
+            fetch_retry_delay: Duration::from_millis(500),
+            forward: ForwardPolicy::Disabled,
+            track_historical_votes: false,
+        },
+    )
+    .start(channels.votes, channels.certificates, channels.resolver);
+    let state = stateful_mailbox.subscribe_databases().await;
+    Engine { mempool, applied, state, blocks: marshal_mailbox, consensus }
+}
+
+/// Brings every follower of the chain to its end and keeps it there.
+struct Follower<I> {
+    index: I,
+    references: mpsc::Sender<References>,
+    referenced_height: u64,
+    blocks: Blocks,
+    applied: Applied,
+    mempool: Mempool,
+}
+
+impl<I: Derived> Follower<I> {
+    async fn run(mut self, mut live: mpsc::Receiver<Arc<Block>>) {
+        // What was acknowledged before a restart is not delivered again, so what a follower missed comes from the
+        // archive.
+        let processed = self.blocks.get_processed().await.map_or(0, |processed| processed.height().get());
+        let mut height = self.index.height().min(self.referenced_height);
+        while height < processed {
+            height += 1;
+            let block = self.blocks.get_block(Height::new(height)).await;
+            let block = block.expect("a processed block is in the archive");
+            self.follow(block.inner_shared()).await;
+        }
+        while let Some(block) = live.recv().await {
+            // Delivery repeats after a crash.
+            if block.header.height > height {
+                assert_eq!(block.header.height, height + 1, "final blocks come in order");
+                height += 1;
+                self.follow(block).await;
+            }
+        }
+        debug!("the engine hands on no more blocks");
+    }
+
+    async fn follow(&mut self, block: Arc<Block>) {
+        let height = block.header.height;
+        if height > self.index.height() {
+            self.index.follow(&block);
+        }
+        if height > self.referenced_height {
+            let manifests = manifests(&block);
+            // A closed channel means that the node is shutting down.
+            let _ = self.references.send(References { height, manifests }).await;
+            self.referenced_height = height;
+        }
+        let ids: Vec<_> = block.transactions.iter().map(|signed| signed.transaction.id()).collect();
+        self.mempool.remove(&ids);
+        let time_ms = block.header.time_ms;
+        let finalization = self.blocks.get_finalization(Height::new(height)).await;
+        self.applied.push(block, finalization.map(|finalization| to_proof(&finalization)));
+        self.applied.expire(&self.mempool.expire(time_ms));
+        if height % 64 == 0 {
+            self.applied.forget_closed();
+        }
+    }
+}
+
+/// The engine's finalization as `proof` reads it.
+pub fn to_proof(finalization: &simplex::types::Finalization<Scheme, sha256::Digest>) -> Finalization {
+    Finalization::decode(finalization.encode()).expect("proof decodes what the engine encodes")
+}
+
+/// The manifests that a block's applied transactions refer to.
+fn manifests(block: &Block) -> Vec<Manifest> {
+    let applied = block.transactions.iter().zip(block.outcomes.iter()).filter(|(_, outcome)| **outcome == 0);
+    let of = |signed: &SignedTransaction| {
+        let bodies = signed.transaction.operations.iter().filter_map(|operation| operation.body());
+        let stored = bodies.filter_map(|body| match &body.payload {
+            proof::transaction::Payload::Stored(stored) => Some(&stored.manifest),
+            proof::transaction::Payload::Inline(_) => None,
+        });
+        let decode = |name| {
+            let bytes = signed.attachment(name).expect("attachments were matched").clone();
+            Manifest::decode(bytes).expect("admitted manifests decode")
+        };
+        stored.map(decode).collect::<Vec<_>>()
+    };
+    applied.flat_map(|(signed, _)| of(signed)).collect()
+}
+
+/// Passes on transactions that have waited too long, and takes those of others.
+async fn gossip<E, S, R>(
+    context: E,
+    network: Arc<Network>,
+    mempool: Mempool,
+    (mut sender, mut receiver): (S, R),
+) where
+    E: Spawner + Clock,
+    S: Sender<PublicKey = ed25519::PublicKey>,
+    R: Receiver<PublicKey = ed25519::PublicKey>,
+{
+    let mut next = context.current() + GOSSIP_EVERY;
+    loop {
+        commonware_macros::select! {
+            message = receiver.recv() => {
+                let Ok((peer, bytes)) = message else { return };
+                let taken = SignedTransaction::decode(bytes::Bytes::from(bytes)).ok().filter(|signed| {
+                    ledger::admit(signed, &network.genesis, network.id).is_ok()
+                });
+                match taken {
+                    // A full pool is not the sender's fault, and the transaction is in other pools.
+                    Some(signed) => drop(mempool.insert(Arc::new(signed), context.current().epoch_millis())),
+                    None => warn!(?peer, "a node passed on a transaction that is not admissible"),
+                }
+            },
+            _ = context.sleep_until(next) => {
+                next = context.current() + GOSSIP_EVERY;
+                for signed in mempool.take_gossip(context.current().epoch_millis(), GOSSIP_BATCH) {
+                    debug!(transaction = %digest(&sha256::Digest(signed.transaction.id().0)), "passing on a transaction");
+                    sender.send(Recipients::All, signed.encode(), false);
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Admitted transactions that wait for a block.
+//!
+//! The pool holds what passed the stateless checks, once per id, bounded in number and bytes and, so that one tenant
+//! cannot shut out the others, per tenant. A transaction that was put into a block is *in flight* for a while: it is
+//! neither proposed again nor counted as work that waits. It leaves the pool when a block that contains it is
+//! finalized, or when block time reaches its expiry.
+//!
+//! Gateways submit to every node themselves. Only what a node still holds after [`GOSSIP_AFTER_MS`] it passes on to
+//! its peers, once: then some node has not got it.
+
+use commonware_utils::sync::Mutex;
+use proof::{
+    Digest, SignedTransaction, TenantId,
+    limits::{BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX},
+    wire::EncodeSize,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use tokio::sync::Notify;
+
+/// Transactions held at the most.
+pub const TRANSACTIONS_MAX: usize = 16_384;
+/// Bytes held at the most.
+pub const BYTES_MAX: usize = 64 * BLOCK_BYTES_MAX;
+/// Bytes held for one tenant at the most.
+pub const TENANT_BYTES_MAX: usize = BYTES_MAX / 2;
+/// How long a transaction stays in flight after a proposal that is not finalized.
+pub const IN_FLIGHT_MS: u64 = 3_000;
+/// How long a transaction may wait before it is passed on to the other nodes.
+pub const GOSSIP_AFTER_MS: u64 = 500;
+
+/// Why a transaction was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// The pool, or the tenant's share of it, is full. Try again later.
+    #[error("too many transactions wait for a block; try again")]
+    Full,
+}
+
+struct Pooled {
+    signed: Arc<SignedTransaction>,
+    sequence: u64,
+    bytes: usize,
+    arrived_ms: u64,
+    in_flight_until_ms: u64,
+    gossiped: bool,
+}
+
+#[derive(Default)]
+struct Pool {
+    by_id: BTreeMap<Digest, Pooled>,
+    order: BTreeMap<u64, Digest>,
+    bytes: usize,
+    tenant_bytes: BTreeMap<TenantId, usize>,
+    sequence: u64,
+}
+
+impl Pool {
+    fn remove(&mut self, id: &Digest) {
+        let Some(pooled) = self.by_id.remove(id) else { return };
+        self.order.remove(&pooled.sequence);
+        self.bytes -= pooled.bytes;
+        let tenant = pooled.signed.transaction.tenant;
+        let share = self.tenant_bytes.get_mut(&tenant).expect("a pooled transaction counts for its tenant");
+        *share -= pooled.bytes;
+        if *share == 0 {
+            self.tenant_bytes.remove(&tenant);
+        }
+    }
+
+    /// Those that are not in flight, oldest first.
+    fn waiting(&self, now_ms: u64) -> impl Iterator<Item = (&Digest, &Pooled)> {
+        let pooled = |id| self.by_id.get_key_value(id).expect("the order lists pooled transactions");
+        self.order.values().map(pooled).filter(move |(_, pooled)| pooled.in_flight_until_ms <= now_ms)
+    }
+}
+
+/// A shared pool.
+#[derive(Clone, Default)]
+pub struct Mempool {
+    pool: Arc<Mutex<Pool>>,
+    arrived: Arc<Notify>,
+}
+
+impl Mempool {
+    /// Takes an admitted transaction. Known ones are taken again without effect.
+    pub fn insert(&self, signed: Arc<SignedTransaction>, now_ms: u64) -> Result<(), Rejected> {
+        let (id, bytes, tenant) = (signed.transaction.id(), signed.encode_size(), signed.transaction.tenant);
+        {
+            let pool = &mut *self.pool.lock();
+            if pool.by_id.contains_key(&id) {
+                return Ok(());
+            }
+            let share = pool.tenant_bytes.get(&tenant).copied().unwrap_or_default();
+            let fits = pool.by_id.len() < TRANSACTIONS_MAX
+                && pool.bytes + bytes <= BYTES_MAX
+                && share + bytes <= TENANT_BYTES_MAX;
+            if !fits {
+                return Err(Rejected::Full);
+            }
+            let sequence = pool.sequence;
+            pool.sequence += 1;
+            pool.bytes += bytes;
+            *pool.tenant_bytes.entry(tenant).or_default() += bytes;
+            pool.order.insert(sequence, id);
+            let pooled = Pooled {
+                signed,
+                sequence,
+                bytes,
+                arrived_ms: now_ms,
+                in_flight_until_ms: 0,
+                gossiped: false,
+            };
+            pool.by_id.insert(id, pooled);
+        }
+        self.arrived.notify_waiters();
+        Ok(())
+    }
+
+    /// Whether this very transaction, signature included, is in the pool: it needs no second admission.
+    pub fn has_admitted(&self, id: &Digest, signed: &SignedTransaction) -> bool {
+        self.pool.lock().by_id.get(id).is_some_and(|pooled| pooled.signed.signature == signed.signature)
+    }
+
+    /// The oldest waiting transactions that fit one block.
+    pub fn select(&self, now_ms: u64) -> Vec<Arc<SignedTransaction>> {
+        let pool = self.pool.lock();
+        let mut bytes = 0;
+        pool.waiting(now_ms)
+            .take(BLOCK_TRANSACTIONS_MAX)
+            .take_while(|(_, pooled)| {
+                bytes += pooled.bytes;
+                bytes <= BLOCK_BYTES_MAX
+            })
+            .map(|(_, pooled)| pooled.signed.clone())
+            .collect()
+    }
+
+    /// Marks these as part of a block that may yet be finalized.
+    pub fn mark_in_flight<'a>(&self, ids: impl IntoIterator<Item = &'a Digest>, now_ms: u64) {
+        let mut pool = self.pool.lock();
+        for id in ids {
+            if let Some(pooled) = pool.by_id.get_mut(id) {
+                pooled.in_flight_until_ms = now_ms + IN_FLIGHT_MS;
+            }
+        }
+    }
+
+    /// Forgets these: a finalized block has them.
+    pub fn remove<'a>(&self, ids: impl IntoIterator<Item = &'a Digest>) {
+        let mut pool = self.pool.lock();
+        ids.into_iter().for_each(|id| pool.remove(id));
+    }
+
+    /// Forgets and returns the ids of those that can no longer be executed at this block time.
+    pub fn expire(&self, block_time_ms: u64) -> BTreeSet<Digest> {
+        let mut pool = self.pool.lock();
+        let expired: BTreeSet<Digest> = pool
+            .by_id
+            .iter()
+            .filter(|(_, pooled)| pooled.signed.transaction.expires_ms <= block_time_ms)
+            .map(|(id, _)| *id)
+            .collect();
+        expired.iter().for_each(|id| pool.remove(id));
+        expired
+    }
+
+    /// Whether any transaction waits for a block.
+    pub fn is_waiting(&self, now_ms: u64) -> bool {
+        self.pool.lock().waiting(now_ms).next().is_some()
+    }
+
+    /// Resolves at the next arrival after the call.
+    pub fn arrival(&self) -> impl Future<Output = ()> + Send + 'static {
+        let notified = self.arrived.clone().notified_owned();
+        async move { notified.await }
+    }
+
+    /// Those that have waited long enough to be passed on, each once, oldest first, at most `limit`.
+    pub fn take_gossip(&self, now_ms: u64, limit: usize) -> Vec<Arc<SignedTransaction>> {
+        let mut pool = self.pool.lock();
+        let due: Vec<Digest> = pool
+            .waiting(now_ms)
+            .filter(|(_, pooled)| !pooled.gossiped && pooled.arrived_ms + GOSSIP_AFTER_MS <= now_ms)
+            .map(|(id, _)| *id)
+            .take(limit)
+            .collect();
+        let mut take = |id: &Digest| {
+            let pooled = pool.by_id.get_mut(id).expect("just listed");
+            pooled.gossiped = true;
+            pooled.signed.clone()
+        };
+        due.iter().map(&mut take).collect()
+    }
+
+    /// Number and bytes of the transactions held.
+    pub fn size(&self) -> (usize, usize) {
+        let pool = self.pool.lock();
+        (pool.by_id.len(), pool.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proof::{SecretKey, Transaction, transaction::Operation, wire::List};
+
+    fn signed(nonce: u8, tenant: u8, expires_ms: u64) -> Arc<SignedTransaction> {
+        let key = SecretKey::from_seed([1; 32]);
+        let create = proof::transaction::CreateBucket { bucket: "bucket".parse().unwrap() };
+        let transaction = Transaction {
+            network: Digest::ZERO,
+            tenant: TenantId([tenant; 16]),
+            signer: key.public_key(),
+            nonce: [nonce; 16],
+            expires_ms,
+            preconditions: List::default(),
+            operations: List::new(vec![Operation::CreateBucket(create)]).unwrap(),
+        };
+        Arc::new(transaction.sign(&key, Vec::new()))
+    }
+
+    fn id(signed: &SignedTransaction) -> Digest {
+        signed.transaction.id()
+    }
+
+    #[test]
+    fn oldest_first_once_and_not_while_in_flight() {
+        let pool = Mempool::default();
+        let (a, b) = (signed(1, 1, 100), signed(2, 1, 100));
+        for transaction in [&a, &b, &a] {
+            pool.insert(transaction.clone(), 0).unwrap();
+        }
+        assert_eq!(pool.select(0), [a.clone(), b.clone()]);
+        pool.mark_in_flight([&id(&a), &id(&b)], 0);
+        assert!(!pool.is_waiting(IN_FLIGHT_MS - 1) && pool.select(0).is_empty());
+        assert!(pool.is_waiting(IN_FLIGHT_MS), "a proposal that came to nothing is tried again");
+        pool.remove([&id(&a)]);
+        assert_eq!(pool.select(IN_FLIGHT_MS), [b]);
+    }
+
+    #[test]
+    fn bounded_in_all_and_per_tenant() {
+        let pool = Mempool::default();
+        let one = signed(0, 0, 100).encode_size();
+        let mut taken = 0usize;
+        while pool.insert(Arc::new(unique(taken, 1)), 0).is_ok() {
+            taken += 1;
+        }
+        assert!(taken == TRANSACTIONS_MAX || taken * one <= TENANT_BYTES_MAX);
+        assert_eq!(pool.size().0, taken);
+        assert!(pool.size().1 <= BYTES_MAX);
+    }
+
+    fn unique(number: usize, tenant: u8) -> SignedTransaction {
+        let mut other = (*signed(0, tenant, 100)).clone();
+        other.transaction.nonce[..8].copy_from_slice(&(number as u64).to_be_bytes());
+        other
+    }
+
+    #[test]
+    fn expired_ones_leave_and_gossip_is_once_and_late() {
+        let pool = Mempool::default();
+        let (a, b) = (signed(1, 1, 50), signed(2, 2, 5_000));
+        pool.insert(a.clone(), 0).unwrap();
+        pool.insert(b.clone(), 0).unwrap();
+        assert!(pool.take_gossip(GOSSIP_AFTER_MS - 1, 10).is_empty());
+        assert_eq!(pool.expire(50), BTreeSet::from([id(&a)]));
+        assert_eq!(pool.take_gossip(GOSSIP_AFTER_MS, 10), [b]);
+        assert!(pool.take_gossip(GOSSIP_AFTER_MS, 10).is_empty());
+        assert_eq!(pool.size().0, 1);
+    }
+
+    #[test]
+    fn a_known_id_with_another_signature_is_not_admitted() {
+        let pool = Mempool::default();
+        let a = signed(1, 1, 50);
+        pool.insert(a.clone(), 0).unwrap();
+        assert!(pool.has_admitted(&id(&a), &a));
+        let mut forged = (*a).clone();
+        forged.signature.0[0] ^= 1;
+        assert!(!pool.has_admitted(&id(&a), &forged));
+    }
+}
