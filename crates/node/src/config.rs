@@ -1,0 +1,193 @@
+//! A node's configuration: one TOML file, paths in it relative to that file.
+
+use proof::{Genesis, PublicKey, SecretKey};
+use serde::{Deserialize, Serialize};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// What a node is told.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The genesis file.
+    pub genesis: PathBuf,
+    /// The node's key: 64 hexadecimal digits in a file that only its owner may read.
+    pub key: PathBuf,
+    /// The permit to vote for the first time, made with the key. It is removed when it is used.
+    pub permit: PathBuf,
+    /// Where the node keeps everything: votes, blocks, state, shards, index.
+    pub directory: PathBuf,
+    /// Where the node listens for other nodes.
+    pub consensus_listen: SocketAddr,
+    /// Where the node listens for gateways.
+    pub gateway_listen: SocketAddr,
+    /// Where the node serves metrics to Prometheus, if anywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// All nodes of the network, this one included.
+    pub nodes: Vec<Peer>,
+    /// How shards are kept.
+    #[serde(default)]
+    pub shards: Shards,
+}
+
+/// Where a node is found.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    /// Its public key, 64 hexadecimal digits.
+    pub key: String,
+    /// Where other nodes reach it.
+    pub consensus: SocketAddr,
+    /// Where gateways reach it.
+    pub gateway: SocketAddr,
+}
+
+/// How shards are kept.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Shards {
+    /// Bytes of a preallocated segment.
+    pub segment_bytes: u64,
+    /// Seconds that shards which no transaction refers to are kept.
+    pub grace_seconds: u64,
+    /// Bytes that shards may take in all; none: as much as the disk has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_max: Option<u64>,
+}
+
+impl Default for Shards {
+    fn default() -> Self {
+        Self { segment_bytes: 256 << 20, grace_seconds: 24 * 60 * 60, bytes_max: None }
+    }
+}
+
+/// Why a configuration cannot be used. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("cannot read {path}: {error}. Check the path and its permissions; `outlast init` writes a complete configuration")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The TOML is wrong.
+    #[error("{path} is not a node's configuration: {error}")]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: Box<toml::de::Error>,
+    },
+    /// A key file is wrong.
+    #[error("{path} is not a key: it must hold 64 lower-case hexadecimal digits. Restore it from your backup")]
+    Key {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A key file can be read by others.
+    #[error("{path} can be read by others (mode {mode:o}). Run `chmod 600 {path}`, and replace the key if others may have read it")]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The genesis file is wrong.
+    #[error("{path}: {error}. Copy the file again from another node")]
+    Genesis {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: proof::genesis::GenesisError,
+    },
+    /// The peers are not the genesis committee.
+    #[error("the nodes in the configuration are not those of the genesis file: {0}. Copy the [[nodes]] entries again from another node")]
+    Nodes(String),
+    /// The key is of no member.
+    #[error("the key {0} is of no node of this network. Use the key file that belongs to this configuration")]
+    NotMember(PublicKey),
+}
+
+/// A configuration with all that it names read and checked.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration, its paths resolved.
+    pub config: Config,
+    /// The founding facts.
+    pub genesis: Genesis,
+    /// The node's key.
+    pub key: SecretKey,
+    /// The node's place in the committee.
+    pub index: u32,
+    /// Addresses for consensus, in the order of the committee.
+    pub consensus: Vec<SocketAddr>,
+}
+
+impl Config {
+    /// Reads the file at `path` and all that it names.
+    pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
+        let text = String::from_utf8_lossy(&read(path)?).into_owned();
+        let mut config: Self = toml::from_str(&text)
+            .map_err(|error| ConfigError::Toml { path: path.into(), error: Box::new(error) })?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        for path in [&mut config.genesis, &mut config.key, &mut config.permit, &mut config.directory] {
+            *path = base.join(&*path);
+        }
+        let genesis = load_genesis(&config.genesis)?;
+        let key = load_key(&config.key)?;
+        let public_key = key.public_key();
+        let index = genesis.committee.index(&public_key).ok_or(ConfigError::NotMember(public_key))?;
+        let consensus = in_order(&genesis, config.nodes.iter().map(|peer| (peer.key.as_str(), peer.consensus)))?;
+        Ok(Loaded { config, genesis, key, index, consensus })
+    }
+}
+
+/// The addresses of `nodes`, (public key, address), in the order of the committee.
+pub fn in_order<'a>(
+    genesis: &Genesis,
+    nodes: impl Iterator<Item = (&'a str, SocketAddr)>,
+) -> Result<Vec<SocketAddr>, ConfigError> {
+    let committee = &genesis.committee;
+    let mut addresses = vec![None; committee.n()];
+    for (key, address) in nodes {
+        let index = PublicKey::from_hex(key).and_then(|key| committee.index(&key));
+        let index = index.ok_or_else(|| ConfigError::Nodes(format!("{key} is not a member")))?;
+        if addresses[index as usize].replace(address).is_some() {
+            return Err(ConfigError::Nodes(format!("{key} is listed twice")));
+        }
+    }
+    let missing = |index: usize| ConfigError::Nodes(format!("{} is not listed", committee.nodes()[index]));
+    addresses.into_iter().enumerate().map(|(index, address)| address.ok_or_else(|| missing(index))).collect()
+}
+
+/// Reads a genesis file.
+pub fn load_genesis(path: &Path) -> Result<Genesis, ConfigError> {
+    Genesis::from_file(&read(path)?).map_err(|error| ConfigError::Genesis { path: path.into(), error })
+}
+
+/// Reads a key file: 64 hexadecimal digits, readable by its owner alone.
+pub fn load_key(path: &Path) -> Result<SecretKey, ConfigError> {
+    Ok(SecretKey::from_seed(load_secret(path)?))
+}
+
+/// Reads 32 secret bytes from a file of 64 hexadecimal digits, readable by its owner alone.
+pub fn load_secret(path: &Path) -> Result<[u8; 32], ConfigError> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata = std::fs::metadata(path).map_err(|error| ConfigError::Read { path: path.into(), error })?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(ConfigError::Exposed { path: path.into(), mode });
+    }
+    let bytes = read(path)?;
+    let digits = std::str::from_utf8(&bytes).ok().map(str::trim).and_then(proof::Digest::from_hex);
+    digits.map(|digest| digest.0).ok_or_else(|| ConfigError::Key { path: path.into() })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
+    std::fs::read(path).map_err(|error| ConfigError::Read { path: path.into(), error })
+}
