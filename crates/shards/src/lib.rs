@@ -1,1 +1,12 @@
 //! Hold it: the shard log, storage receipts, and both halves of their protocol.
+//!
+//! A node keeps its shard of every chunk, and every manifest page, in a [`ShardStore`] and answers for it through a
+//! [`Server`]. A gateway disperses, certifies and fetches through a [`Client`] over one link to each node. The
+//! messages between them are in [`wire`].
+
+mod server;
+pub mod store;
+pub mod wire;
+
+pub use server::{Server, ServerConfig};
+pub use store::{Collected, ShardStore, StoreConfig, StoreError, StoredShard};

@@ -1,0 +1,121 @@
+//! The node's half of the protocol: answers the requests of lane [`LANE_NUMBER`](crate::wire::LANE_NUMBER).
+//!
+//! Whoever the node admits may put and get: shards are ciphertext, named by hashes, and what no transaction references
+//! is dropped after the grace period. The link bounds the bytes of requests in progress.
+
+use crate::{
+    store::{Context, ShardStore, StoreError},
+    wire::{self, REASON_MAX, Request, Response, Shard},
+};
+use blob::Code;
+use bytes::Bytes;
+use proof::{
+    Committee, Digest, Manifest, SecretKey, StorageReceipt,
+    wire::{DecodeExt, Encode, Octets},
+};
+use std::sync::Arc;
+
+/// As which node to answer.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// The network's id.
+    pub network: Digest,
+    /// The epoch's nodes.
+    pub committee: Committee,
+    /// This node's index among them.
+    pub node: u8,
+    /// This node's key, with which it signs storage receipts.
+    pub key: SecretKey,
+}
+
+/// Answers requests. Clones share the store.
+pub struct Server<E: Context> {
+    store: ShardStore<E>,
+    config: Arc<ServerConfig>,
+    code: Code,
+}
+
+impl<E: Context> Clone for Server<E> {
+    fn clone(&self) -> Self {
+        Self { store: self.store.clone(), config: self.config.clone(), code: self.code.clone() }
+    }
+}
+
+impl<E: Context> Server<E> {
+    /// A server of what `store` holds.
+    ///
+    /// # Panics
+    ///
+    /// If the committee has no node with the index, or the key is another's.
+    pub fn new(store: ShardStore<E>, config: ServerConfig) -> Self {
+        let ours = config.committee.nodes().get(usize::from(config.node));
+        assert!(ours == Some(&config.key.public_key()), "the key is not that of the node at the index");
+        let code =
+            Code::new(config.committee.k(), config.committee.n()).expect("a committee's sizes make a code");
+        Self { store, config: Arc::new(config), code }
+    }
+
+    /// Answers one request, which has arrived on lane [`LANE_NUMBER`](crate::wire::LANE_NUMBER).
+    pub async fn handle(&self, request: Bytes) -> link::Response {
+        let Ok(request) = Request::decode(request) else {
+            return encoded(refused("not a request of this protocol"));
+        };
+        let answer = match request {
+            Request::PutShard(shard) => self.put_shard(shard).await,
+            Request::PutPage(page) => self.store.put_page(page.bytes().clone()).await.map(|_| Response::Done),
+            Request::Certify(manifest) => self.certify(&manifest).await,
+            Request::GetShard(chunk) => match self.store.read(&chunk).await {
+                Ok(Some(shard)) => {
+                    return link::Response::ok(wire::shard_response(
+                        shard.index,
+                        &shard.opening,
+                        shard.bytes,
+                    ));
+                }
+                other => other.map(|_| Response::NotHeld),
+            },
+            Request::GetPage(page) => match self.store.read_page(&page).await {
+                Ok(Some(page)) => return link::Response::ok(wire::page_response(page)),
+                other => other.map(|_| Response::NotHeld),
+            },
+            Request::Status => Ok(Response::Status(self.store.status())),
+        };
+        encoded(answer.unwrap_or_else(|error| match error {
+            StoreError::Full => Response::Full,
+            StoreError::Damaged(_) => Response::NotHeld,
+            StoreError::Mismatch | StoreError::NotAPage => refused(&error.to_string()),
+            StoreError::Failed(_) | StoreError::Unusable(_) => Response::Failed,
+        }))
+    }
+
+    async fn put_shard(&self, shard: Shard) -> Result<Response, StoreError> {
+        if shard.index != self.config.node {
+            return Ok(refused("the shard is another node's"));
+        }
+        if let Err(error) = self.code.check_opening(&shard.opening) {
+            return Ok(refused(&error.to_string()));
+        }
+        self.store.append(&shard.opening, shard.index, shard.bytes.bytes().clone()).await?;
+        Ok(Response::Done)
+    }
+
+    /// Signs for a manifest all of which is here, once it is synced.
+    async fn certify(&self, manifest: &Manifest) -> Result<Response, StoreError> {
+        let missing = self.store.missing(manifest).await?;
+        if !missing.is_empty() {
+            return Ok(Response::Missing(missing));
+        }
+        self.store.sync().await?;
+        let ServerConfig { network, committee, node, key } = &*self.config;
+        Ok(Response::Receipt(StorageReceipt::sign(*network, committee.epoch(), manifest.id(), *node, key)))
+    }
+}
+
+fn refused(reason: &str) -> Response {
+    let end = reason.floor_char_boundary(REASON_MAX);
+    Response::Refused(Octets::new(reason.as_bytes()[..end].to_vec()).expect("cut to its limit"))
+}
+
+fn encoded(response: Response) -> link::Response {
+    response.encode().into()
+}
