@@ -114,6 +114,8 @@ impl Default for Timeouts {
 
 /// How a node takes part.
 pub struct Config<I> {
+    /// What the names of all its storage partitions begin with.
+    pub partition: String,
     /// The network's facts.
     pub network: Arc<Network>,
     /// The node's key.
@@ -180,7 +182,6 @@ fn archive<C>(name: &str, page_cache: CacheRef, codec_config: C) -> prunable::Co
 }
 
 const BUFFER: std::num::NonZeroUsize = NZUsize!(64 * 1024);
-const PREFIX: &str = "chain";
 
 /// Starts consensus and all that follows it.
 ///
@@ -202,7 +203,7 @@ where
     P: Provider<PublicKey = ed25519::PublicKey>,
     B: Blocker<PublicKey = ed25519::PublicKey>,
 {
-    let Config { network, key, votes, timeouts, index, referenced_height, references } = config;
+    let Config { partition, network, key, votes, timeouts, index, referenced_height, references } = config;
     let public_key = key.public_key();
     let committee = &network.genesis.committee;
     let participants: Set<ed25519::PublicKey> =
@@ -220,14 +221,16 @@ where
 
     let finalizations = prunable::Archive::init(
         context.child("finalizations"),
-        archive("chain-finalizations", page_cache.clone(), codec),
+        archive(&format!("{partition}-finalizations"), page_cache.clone(), codec),
     )
     .await
     .expect("the archive of finalizations opens");
-    let blocks =
-        prunable::Archive::init(context.child("blocks"), archive("chain-blocks", page_cache.clone(), ()))
-            .await
-            .expect("the archive of blocks opens");
+    let blocks = prunable::Archive::init(
+        context.child("blocks"),
+        archive(&format!("{partition}-blocks"), page_cache.clone(), ()),
+    )
+    .await
+    .expect("the archive of blocks opens");
 
     let resolver = marshal_resolver::init(
         context.child("backfill"),
@@ -257,7 +260,7 @@ where
     );
     broadcast.start(channels.broadcast);
 
-    let plan = SyncPlan::init(context.child("plan"), PREFIX).await;
+    let plan = SyncPlan::init(context.child("plan"), &partition).await;
     let (marshal, marshal_mailbox, floor) = Marshal::<_, Standard<Block>, _, _, _, _, _>::init(
         context.child("marshal"),
         finalizations,
@@ -266,7 +269,7 @@ where
             provider: provider.clone(),
             epocher: FixedEpocher::new(EPOCH_LENGTH),
             start: plan.marshal_start(Digested::precomputed(network.block.clone(), network.block.digest())),
-            partition_prefix: PREFIX.into(),
+            partition_prefix: partition.clone(),
             mailbox_size: NZUsize!(1024),
             view_retention: ViewDelta::new(64),
             prunable_items_per_section: NZU64!(256),
@@ -306,7 +309,7 @@ where
         context.child("stateful"),
         stateful::Config {
             application: App::new(network.clone(), mempool.clone(), final_sender),
-            db_config: state::config(PREFIX, page_cache.clone()),
+            db_config: state::config(&partition, page_cache.clone()),
             provider: (),
             marshal: (marshal_mailbox.clone(), floor),
             mailbox_size: NZUsize!(256),
@@ -351,7 +354,7 @@ where
             relay: deferred.clone(),
             reporter: deferred,
             strategy: Sequential,
-            partition: format!("{PREFIX}-votes-0"),
+            partition: format!("{partition}-votes-0"),
             mailbox_size: NZUsize!(256),
             epoch: Epoch::zero(),
             floor: Floor::Genesis(network.block.digest()),

@@ -48,7 +48,7 @@ pub fn config(prefix: &str, page_cache: CacheRef) -> FixedConfig<EightCap, Seque
     FixedConfig {
         merkle_config: MerkleConfig {
             journal_partition: format!("{prefix}-state-merkle"),
-            metadata_partition: format!("{prefix}-state-merkle-metadata"),
+            metadata_partition: format!("{prefix}-state-pinned"),
             items_per_blob: NZU64!(1 << 20),
             write_buffer: NZUsize!(64 * 1024),
             replay_buffer: NZUsize!(64 * 1024),

@@ -16,7 +16,6 @@ use bytes::BufMut;
 use commonware_codec::varint::UInt;
 
 const SUFFIX: &[u8] = b"_FINALIZE";
-const BITMAP_CHUNK_BYTES: usize = 8;
 
 /// A quorum's agreement that a block can never be undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +50,9 @@ impl Finalization {
         if self.signatures.len() < committee.quorum() {
             return Err(FinalityError::TooFew { got: self.signatures.len(), needed: committee.quorum() });
         }
+        if self.signatures.windows(2).any(|pair| pair[0].0 >= pair[1].0) {
+            return Err(FinalityError::Signers);
+        }
         let namespace = [&consensus_namespace(network), SUFFIX].concat();
         let mut proposal = Vec::with_capacity(64);
         self.write_proposal(&mut proposal);
@@ -68,7 +70,7 @@ impl Write for Finalization {
     fn write(&self, buf: &mut impl BufMut) {
         self.write_proposal(buf);
         u64::from(self.committee_size).write(buf);
-        let mut bitmap = vec![0u8; usize::from(self.committee_size).div_ceil(64) * BITMAP_CHUNK_BYTES];
+        let mut bitmap = vec![0u8; usize::from(self.committee_size).div_ceil(8)];
         for (node, _) in &self.signatures {
             bitmap[usize::from(*node) / 8] |= 1 << (node % 8);
         }
@@ -87,7 +89,7 @@ impl EncodeSize for Finalization {
             + UInt(self.parent_view).encode_size()
             + 32
             + 8
-            + usize::from(self.committee_size).div_ceil(64) * BITMAP_CHUNK_BYTES
+            + usize::from(self.committee_size).div_ceil(8)
             + UInt(self.signatures.len() as u32).encode_size()
             + 64 * self.signatures.len()
     }
@@ -104,8 +106,10 @@ impl Read for Finalization {
         if bits == 0 || bits > NODES_MAX as u64 {
             return Err(Error::InvalidLength(bits as usize));
         }
-        // NODES_MAX nodes fit one bitmap chunk.
-        let bitmap = u64::from_le_bytes(<[u8; BITMAP_CHUNK_BYTES]>::read(buf)?);
+        let mut bitmap = 0u64;
+        for byte in 0..bits.div_ceil(8) {
+            bitmap |= u64::from(u8::read(buf)?) << (8 * byte);
+        }
         if bitmap >> bits != 0 {
             return Err(Error::Invalid("Finalization", "signers beyond the committee"));
         }
@@ -121,7 +125,7 @@ impl Read for Finalization {
     }
 }
 
-const _: () = assert!(NODES_MAX <= 64, "the signers fit one bitmap chunk");
+const _: () = assert!(NODES_MAX < 64, "the signers fit one word");
 
 /// Why a block is not proved final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -137,6 +141,9 @@ pub enum FinalityError {
         /// A quorum.
         needed: usize,
     },
+    /// Votes out of order or repeated. None decoded from bytes is.
+    #[error("the finalize votes are not of distinct nodes in order")]
+    Signers,
     /// A signature does not verify.
     #[error("the finalize vote of node {0} does not verify")]
     Signature(u8),
