@@ -4,9 +4,11 @@
 //! [`Server`]. A gateway disperses, certifies and fetches through a [`Client`] over one link to each node. The
 //! messages between them are in [`wire`].
 
+mod client;
 mod server;
 pub mod store;
 pub mod wire;
 
+pub use client::{Client, ClientContext, ClientLimits, Error};
 pub use server::{Server, ServerConfig};
 pub use store::{Collected, ShardStore, StoreConfig, StoreError, StoredShard};
