@@ -4,13 +4,12 @@
 //! certificate covers it: its own, or that of a descendant (consensus does not certify every height by itself). Only
 //! then do submitters hear of their transactions and readers get proofs at its height.
 
-use crate::block::Block;
+use crate::{block::Block, protocol::Decision, query::decision_of};
 use commonware_utils::sync::Mutex;
 use proof::{
     Digest, Header,
     finality::{Finalization, FinalizedHeader},
     limits::HEADER_CHAIN_MAX,
-    merkle,
     wire::List,
 };
 use std::{
@@ -22,24 +21,11 @@ use tokio::sync::{oneshot, watch};
 /// Proved headers kept for readers. A reader whose state is older than that tries again.
 const HEADERS_KEPT: usize = 256;
 
-/// Where a transaction ended up, with all that a receipt needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inclusion {
-    /// Zero when applied, otherwise the code of the refusal.
-    pub outcome: u16,
-    /// Its place in the block.
-    pub index: u32,
-    /// Siblings from its leaf to the header's root.
-    pub path: merkle::Path,
-    /// The block's header, proved final.
-    pub block: FinalizedHeader,
-}
-
 /// What became of a submitted transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It is in a final block.
-    Included(Box<Inclusion>),
+    Included(Box<Decision>),
     /// Block time passed its expiry: it will never be in a block.
     Expired,
 }
@@ -102,6 +88,11 @@ impl Applied {
         inner.proved_order.back().map(|root| inner.proved[root].clone())
     }
 
+    /// The height of the newest proved header; zero before the first.
+    pub fn newest_height(&self) -> u64 {
+        *self.height.borrow()
+    }
+
     /// Takes the next applied block and, if it has one, its own certificate.
     pub fn push(&self, block: Arc<Block>, finalization: Option<Finalization>) {
         let mut inner = self.inner.lock();
@@ -140,10 +131,10 @@ impl Inner {
         let leaves = block.leaves();
         for (index, leaf) in leaves.iter().enumerate() {
             let Some(waiters) = self.waiters.remove(&leaf.transaction) else { continue };
-            let inclusion = inclusion(&leaves, index, proved.clone());
+            let decision = decision_of(&leaves, index, proved.clone());
             for waiter in waiters {
                 // A waiter that is gone needs no answer.
-                let _ = waiter.send(Fate::Included(Box::new(inclusion.clone())));
+                let _ = waiter.send(Fate::Included(Box::new(decision.clone())));
             }
         }
         let root = proved.header.state_root;
@@ -155,10 +146,4 @@ impl Inner {
             self.proved.remove(&oldest);
         }
     }
-}
-
-/// The inclusion of the transaction at `index` among `leaves`.
-pub fn inclusion(leaves: &[merkle::Leaf], index: usize, block: FinalizedHeader) -> Inclusion {
-    let path = merkle::path(leaves, index);
-    Inclusion { outcome: leaves[index].outcome, index: index as u32, path, block }
 }

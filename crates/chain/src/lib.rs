@@ -10,3 +10,6 @@ pub mod engine;
 pub mod mempool;
 pub mod network;
 pub mod pacing;
+pub mod reader;
+pub mod query;
+pub mod index;

@@ -1,0 +1,248 @@
+//! Deciding when a read is linearizable.
+//!
+//! A write is acknowledged when a quorum has applied its block. A read asks one node for the whole answer and others for
+//! their newest applied block. When a quorum, the first node included, have proved their heights, one of them was among
+//! those that had applied any write acknowledged before the read began; so the answer is good when its height is not
+//! below the highest that was proved. If it is below, it is asked for again, as of that height.
+//!
+//! A node that is slow or fails is not waited for: another is asked in its place, and what is asked is always just
+//! enough, were all answers to come in time.
+
+/// What to ask a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// The whole answer, as of this height or a higher one.
+    Full(u64),
+    /// Its newest applied block.
+    Tip,
+}
+
+/// How far asking one thing of a node has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Not,
+    Waiting,
+    Slow,
+    Answered,
+    Failed,
+}
+
+/// A read under way. Pure: fed with what happened, it says what to ask.
+pub(super) struct Quorum {
+    needed: usize,
+    /// In order of preference.
+    nodes: Vec<Node>,
+    /// Whether a whole answer is wanted, or a height alone.
+    full: bool,
+    /// Height of the best whole answer.
+    answered: Option<u64>,
+}
+
+struct Node {
+    node: usize,
+    tip: Asked,
+    full: Asked,
+    /// What it proved.
+    height: Option<u64>,
+}
+
+impl Quorum {
+    /// Reads from nodes in this order, of which `needed` make a quorum.
+    pub(super) fn new(order: &[usize], needed: usize, full: bool) -> Self {
+        assert!(needed > 0 && needed <= order.len(), "a quorum is of the committee");
+        let node = |node: &usize| Node { node: *node, tip: Asked::Not, full: Asked::Not, height: None };
+        Self { needed, nodes: order.iter().map(node).collect(), full, answered: None }
+    }
+
+    /// The highest height proved.
+    fn highest(&self) -> u64 {
+        self.nodes.iter().filter_map(|node| node.height).max().unwrap_or(0)
+    }
+
+    /// Nodes that proved a height.
+    pub(super) fn proved(&self) -> usize {
+        self.nodes.iter().filter(|node| node.height.is_some()).count()
+    }
+
+    /// Whether the best whole answer, or the highest height, is good.
+    pub(super) fn is_done(&self) -> bool {
+        let fresh = !self.full || self.answered.is_some_and(|height| height >= self.highest());
+        fresh && self.proved() >= self.needed
+    }
+
+    /// What to ask now.
+    pub(super) fn asks(&mut self) -> Vec<(usize, Ask)> {
+        let mut asks = Vec::new();
+        if self.is_done() {
+            return asks;
+        }
+        let highest = self.highest();
+        let stale = self.answered.is_none_or(|height| height < highest);
+        if self.full && stale && !self.nodes.iter().any(|node| node.full == Asked::Waiting) {
+            let candidate = self.nodes.iter_mut().find(|node| matches!(node.full, Asked::Not | Asked::Answered));
+            if let Some(node) = candidate {
+                node.full = Asked::Waiting;
+                asks.push((node.node, Ask::Full(highest)));
+            }
+        }
+        let expected = |node: &&Node| {
+            node.height.is_some() || node.tip == Asked::Waiting || node.full == Asked::Waiting
+        };
+        let mut expected = self.nodes.iter().filter(expected).count();
+        for node in &mut self.nodes {
+            if expected >= self.needed {
+                break;
+            }
+            if node.tip == Asked::Not && node.full == Asked::Not {
+                node.tip = Asked::Waiting;
+                asks.push((node.node, Ask::Tip));
+                expected += 1;
+            }
+        }
+        asks
+    }
+
+    fn node(&mut self, node: usize) -> &mut Node {
+        self.nodes.iter_mut().find(|candidate| candidate.node == node).expect("only known nodes are asked")
+    }
+
+    fn set(&mut self, node: usize, ask: Ask, asked: Asked) {
+        let node = self.node(node);
+        match ask {
+            Ask::Full(_) => node.full = asked,
+            Ask::Tip => node.tip = asked,
+        }
+    }
+
+    /// The node answered, as of a proved height.
+    pub(super) fn answered(&mut self, node: usize, ask: Ask, height: u64) {
+        self.set(node, ask, Asked::Answered);
+        let node = self.node(node);
+        node.height = node.height.max(Some(height));
+        if matches!(ask, Ask::Full(_)) {
+            self.answered = self.answered.max(Some(height));
+        }
+    }
+
+    /// The node takes long.
+    pub(super) fn slow(&mut self, node: usize, ask: Ask) -> bool {
+        let entry = self.node(node);
+        let asked = match ask {
+            Ask::Full(_) => entry.full,
+            Ask::Tip => entry.tip,
+        };
+        let waiting = asked == Asked::Waiting;
+        if waiting {
+            self.set(node, ask, Asked::Slow);
+        }
+        waiting
+    }
+
+    /// The call failed, or its answer is of no use.
+    pub(super) fn failed(&mut self, node: usize, ask: Ask) {
+        self.set(node, ask, Asked::Failed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn asks_one_for_all_and_others_for_their_height() {
+        let mut read = Quorum::new(&[2, 0, 3, 1], 3, true);
+        assert_eq!(read.asks(), [(2, Ask::Full(0)), (0, Ask::Tip), (3, Ask::Tip)]);
+        assert!(read.asks().is_empty(), "nothing twice");
+        read.answered(2, Ask::Full(0), 7);
+        read.answered(0, Ask::Tip, 7);
+        assert!(!read.is_done(), "two are no quorum of four");
+        read.answered(3, Ask::Tip, 6);
+        assert!(read.is_done());
+    }
+
+    #[test]
+    fn a_higher_height_has_the_answer_asked_again() {
+        let mut read = Quorum::new(&[0, 1, 2, 3], 3, true);
+        read.asks();
+        read.answered(0, Ask::Full(0), 5);
+        read.answered(1, Ask::Tip, 8);
+        assert_eq!(read.asks(), [(0, Ask::Full(8))]);
+        read.answered(2, Ask::Tip, 5);
+        assert!(!read.is_done());
+        read.answered(0, Ask::Full(8), 9);
+        assert!(read.is_done());
+    }
+
+    #[test]
+    fn slow_and_failing_nodes_are_replaced() {
+        let mut read = Quorum::new(&[0, 1, 2, 3], 3, true);
+        read.asks();
+        assert!(read.slow(0, Ask::Full(0)));
+        assert_eq!(read.asks(), [(1, Ask::Full(0))], "node 1 will prove its height either way");
+        read.failed(2, Ask::Tip);
+        assert_eq!(read.asks(), [(3, Ask::Tip)]);
+        read.answered(3, Ask::Tip, 4);
+        read.answered(1, Ask::Full(0), 4);
+        assert!(!read.is_done());
+        read.answered(0, Ask::Full(0), 3);
+        assert!(read.is_done(), "the slow answer still counts for the quorum");
+        assert!(!read.slow(0, Ask::Full(0)), "an answered call is no longer slow");
+    }
+
+    #[test]
+    fn a_lone_node_suffices_for_a_network_of_one() {
+        let mut read = Quorum::new(&[0], 1, true);
+        assert_eq!(read.asks(), [(0, Ask::Full(0))]);
+        read.answered(0, Ask::Full(0), 1);
+        assert!(read.is_done());
+    }
+
+    proptest! {
+        /// Whatever happens in whatever order: the read ends; when it is done, no node of some quorum was ahead; and
+        /// with a quorum of nodes that answer it gets done.
+        #[test]
+        fn ends_and_is_fresh(
+            f in 0..3usize,
+            full in any::<bool>(),
+            heights in prop::collection::vec(1..5u64, 7),
+            faulty in prop::collection::vec(any::<bool>(), 7),
+            picks in prop::collection::vec(any::<prop::sample::Index>(), 200),
+        ) {
+            let (n, needed) = (3 * f + 1, 2 * f + 1);
+            let order: Vec<_> = (0..n).collect();
+            let mut read = Quorum::new(&order, needed, full);
+            let mut flying: Vec<(usize, Ask)> = read.asks();
+            let mut asked_in_all = flying.len();
+            for pick in picks {
+                if flying.is_empty() || read.is_done() {
+                    break;
+                }
+                let at = pick.index(flying.len());
+                let (node, ask) = flying[at];
+                if pick.index(5) == 0 {
+                    read.slow(node, ask);
+                } else {
+                    flying.swap_remove(at);
+                    match ask {
+                        _ if faulty[node] => read.failed(node, ask),
+                        Ask::Full(min) => read.answered(node, ask, heights[node].max(min)),
+                        Ask::Tip => read.answered(node, ask, heights[node]),
+                    }
+                }
+                let asks = read.asks();
+                asked_in_all += asks.len();
+                flying.extend(asks);
+            }
+            prop_assert!(asked_in_all <= 8 * n);
+            if read.is_done() {
+                let proved: Vec<_> = read.nodes.iter().filter_map(|node| node.height).collect();
+                prop_assert!(proved.len() >= needed);
+                prop_assert!(!full || read.answered >= proved.iter().max().copied());
+            } else if flying.is_empty() {
+                let honest = (0..n).filter(|node| !faulty[*node]).count();
+                prop_assert!(honest < needed, "{honest} of {n} answered and the read is stuck");
+            }
+        }
+    }
+}

@@ -1,0 +1,491 @@
+//! The index against a naive model: a list of everything that happened, filtered and sorted for each question.
+
+use super::*;
+use crate::protocol::{
+    After, AfterUpload, BucketsQuery, KeyText, ObjectsQuery, PartsQuery, UploadsQuery, key_text,
+};
+use ledger::Refusal;
+use proof::{
+    BucketName, Committee, Genesis, ObjectKey, PublicKey, Signature, Transaction,
+    transaction::{
+        AbortUpload, CompleteUpload, CreateBucket, CreateUpload, DeleteBucket, PutMarker, PutPart, PutVersion,
+    },
+    wire::Octets,
+};
+use proptest::{prelude::*, sample::Index as Choice};
+use std::collections::{BTreeMap, BTreeSet};
+
+const TENANT: TenantId = TenantId([7; 16]);
+const OTHER_TENANT: TenantId = TenantId([8; 16]);
+
+fn genesis() -> Genesis {
+    Genesis {
+        name: Octets::default(),
+        created_ms: 0,
+        committee: Committee::new(0, vec![PublicKey([1; 32])]).unwrap(),
+        approvers: List::default(),
+        approvals_needed: 0,
+        tenants: List::default(),
+    }
+}
+
+fn bucket(number: u8) -> BucketName {
+    // The second name begins with the first.
+    ["abc", "abc-d", "xyz"][usize::from(number) % 3].parse().unwrap()
+}
+
+fn place(bucket_number: u8, key: &str) -> Place {
+    Place { bucket: bucket(bucket_number), key: key.parse().unwrap() }
+}
+
+fn body(seed: u64) -> (Body, Vec<Bytes>) {
+    let (sealed, payload) = (Bytes::from(format!("sealed {seed}")), Bytes::from(format!("payload {seed}")));
+    let body = Body {
+        ciphertext_length: payload.len() as u64,
+        content: Digest([seed as u8; 32]),
+        sealed: Attachment::of(&sealed),
+        payload: Payload::Inline(Attachment::of(&payload)),
+    };
+    (body, vec![sealed, payload])
+}
+
+fn signed(nonce: u64, tenant: TenantId, operation: Operation, attachments: Vec<Bytes>) -> SignedTransaction {
+    let transaction = Transaction {
+        network: Digest::ZERO,
+        tenant,
+        signer: PublicKey([1; 32]),
+        nonce: (u128::from(nonce)).to_be_bytes(),
+        expires_ms: 0,
+        preconditions: List::default(),
+        operations: List::new(vec![operation]).unwrap(),
+    };
+    let attachments = attachments.into_iter().map(|bytes| Octets::new(bytes).unwrap()).collect();
+    SignedTransaction { transaction, signature: Signature([0; 64]), attachments: List::new(attachments).unwrap() }
+}
+
+/// What a random history does.
+#[derive(Clone, Debug)]
+enum Act {
+    Create(u8),
+    Delete(u8),
+    Put(u8, String),
+    Mark(u8, String),
+    Open(u8, String),
+    Part(Choice, u16),
+    Complete(Choice),
+    Abort(Choice),
+    /// A refused put, which must leave no trace.
+    Refused(u8, String),
+    /// A put by another tenant, which must not show.
+    Foreign(u8, String),
+    /// The block ends here.
+    Seal,
+}
+
+fn text() -> impl Strategy<Value = String> {
+    let letter = prop_oneof![Just('a'), Just('b'), Just('/'), Just('\0'), Just('\u{1}'), Just('é')];
+    prop::collection::vec(letter, 0..5).prop_map(|letters| letters.into_iter().collect())
+}
+
+fn key() -> impl Strategy<Value = String> {
+    text().prop_map(|text| if text.is_empty() { "a".to_owned() } else { text })
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        1 => any::<u8>().prop_map(Act::Create),
+        1 => any::<u8>().prop_map(Act::Delete),
+        12 => (0..3u8, key()).prop_map(|(bucket, key)| Act::Put(bucket, key)),
+        4 => (0..3u8, key()).prop_map(|(bucket, key)| Act::Mark(bucket, key)),
+        3 => (0..3u8, key()).prop_map(|(bucket, key)| Act::Open(bucket, key)),
+        3 => (any::<Choice>(), 1..5u16).prop_map(|(upload, number)| Act::Part(upload, number)),
+        1 => any::<Choice>().prop_map(Act::Complete),
+        1 => any::<Choice>().prop_map(Act::Abort),
+        1 => (0..3u8, key()).prop_map(|(bucket, key)| Act::Refused(bucket, key)),
+        1 => (0..3u8, key()).prop_map(|(bucket, key)| Act::Foreign(bucket, key)),
+        6 => Just(Act::Seal),
+    ]
+}
+
+/// All that happened, with the heights.
+#[derive(Default)]
+struct Model {
+    /// (bucket, place in the chain, whether it began to live then).
+    buckets: Vec<(BucketName, VersionId, bool)>,
+    /// (place, version, whether it is an object).
+    versions: Vec<(Place, VersionId, bool)>,
+    /// (place, upload, opened).
+    uploads: Vec<(Place, UploadId, VersionId)>,
+    closed: BTreeMap<[u8; 16], u64>,
+    parts: Vec<(UploadId, u16, VersionId)>,
+}
+
+impl Model {
+    fn bucket_created(&self, name: &BucketName, height: u64) -> Option<VersionId> {
+        let turns = self.buckets.iter().filter(|(of, at, _)| of == name && at.height <= height);
+        turns.max_by_key(|(_, at, _)| *at).and_then(|(_, at, lives)| lives.then_some(*at))
+    }
+
+    fn buckets(&self, height: u64) -> Vec<(String, VersionId)> {
+        let names: BTreeSet<&str> = self.buckets.iter().map(|(name, ..)| name.as_str()).collect();
+        let lives = |name: &str| Some((name.to_owned(), self.bucket_created(&name.parse().unwrap(), height)?));
+        names.into_iter().filter_map(lives).collect()
+    }
+
+    /// The current objects of a bucket, by key.
+    fn objects(&self, bucket: &BucketName, height: u64) -> Option<BTreeMap<String, VersionId>> {
+        let created = self.bucket_created(bucket, height)?;
+        let mut newest = BTreeMap::new();
+        for (place, version, object) in &self.versions {
+            if place.bucket == *bucket && version.height <= height {
+                let entry = newest.entry(place.key.to_string()).or_insert((*version, *object));
+                *entry = (*entry).max((*version, *object));
+            }
+        }
+        let current = |(key, (version, object))| (object && version >= created).then_some((key, version));
+        Some(newest.into_iter().filter_map(current).collect())
+    }
+
+    fn uploads(&self, bucket: &BucketName, height: u64) -> Option<Vec<(String, UploadId)>> {
+        let created = self.bucket_created(bucket, height)?;
+        let open = |(place, upload, opened): &&(Place, UploadId, VersionId)| {
+            place.bucket == *bucket
+                && opened.height <= height
+                && *opened >= created
+                && self.closed.get(&upload.0).is_none_or(|closed| *closed > height)
+        };
+        let uploads = self.uploads.iter().filter(open);
+        let mut uploads: Vec<_> = uploads.map(|(place, upload, _)| (place.key.to_string(), *upload)).collect();
+        uploads.sort_by(|a, b| (&a.0, a.1.0).cmp(&(&b.0, b.1.0)));
+        Some(uploads)
+    }
+
+    fn parts(&self, upload: UploadId, height: u64) -> BTreeMap<u16, VersionId> {
+        let parts = self.parts.iter().filter(|(of, _, at)| *of == upload && at.height <= height);
+        parts.map(|(_, number, version)| (*number, *version)).collect()
+    }
+}
+
+/// A history in the making: blocks for the index, events for the model.
+#[derive(Default)]
+struct History {
+    model: Model,
+    blocks: Vec<(Vec<SignedTransaction>, Vec<u16>)>,
+    block: (Vec<SignedTransaction>, Vec<u16>),
+    nonce: u64,
+}
+
+impl History {
+    fn of(acts: &[Act]) -> Self {
+        let mut history = Self::default();
+        for number in 0..2 {
+            history.act(&Act::Create(number));
+        }
+        acts.iter().for_each(|act| history.act(act));
+        history.seal();
+        history
+    }
+
+    fn here(&self) -> VersionId {
+        VersionId { height: self.blocks.len() as u64 + 1, index: self.block.0.len() as u32, operation: 0 }
+    }
+
+    fn seal(&mut self) {
+        self.blocks.push(std::mem::take(&mut self.block));
+    }
+
+    fn push(&mut self, operation: Operation, attachments: Vec<Bytes>) {
+        self.push_as(TENANT, operation, attachments, APPLIED);
+    }
+
+    fn push_as(&mut self, tenant: TenantId, operation: Operation, attachments: Vec<Bytes>, outcome: u16) {
+        self.nonce += 1;
+        self.block.0.push(signed(self.nonce, tenant, operation, attachments));
+        self.block.1.push(outcome);
+    }
+
+    fn upload(&self, choice: &Choice) -> Option<(Place, UploadId)> {
+        let open = |(_, upload, _): &&(Place, UploadId, VersionId)| !self.model.closed.contains_key(&upload.0);
+        let open: Vec<_> = self.model.uploads.iter().filter(open).collect();
+        (!open.is_empty()).then(|| choice.get(&open)).map(|(place, upload, _)| (place.clone(), *upload))
+    }
+
+    fn act(&mut self, act: &Act) {
+        let here = self.here();
+        let (body, attachments) = body(self.nonce);
+        match act {
+            Act::Create(number) => {
+                self.model.buckets.push((bucket(*number), here, true));
+                self.push(Operation::CreateBucket(CreateBucket { bucket: bucket(*number) }), vec![]);
+            }
+            Act::Delete(number) => {
+                self.model.buckets.push((bucket(*number), here, false));
+                self.push(Operation::DeleteBucket(DeleteBucket { bucket: bucket(*number) }), vec![]);
+            }
+            Act::Put(number, key) => {
+                let place = place(*number, key);
+                self.model.versions.push((place.clone(), here, true));
+                self.push(Operation::PutVersion(PutVersion { place, body }), attachments);
+            }
+            Act::Mark(number, key) => {
+                let place = place(*number, key);
+                self.model.versions.push((place.clone(), here, false));
+                self.push(Operation::PutMarker(PutMarker { place }), vec![]);
+            }
+            Act::Refused(number, key) => {
+                let put = PutVersion { place: place(*number, key), body };
+                let outcome = Refusal::NoSuchBucket.code();
+                self.push_as(TENANT, Operation::PutVersion(put), attachments, outcome);
+            }
+            Act::Foreign(number, key) => {
+                let put = PutVersion { place: place(*number, key), body };
+                self.push_as(OTHER_TENANT, Operation::PutVersion(put), attachments, APPLIED);
+            }
+            Act::Open(number, key) => {
+                let (place, upload) = (place(*number, key), UploadId((!u128::from(self.nonce)).to_be_bytes()));
+                self.model.uploads.push((place.clone(), upload, here));
+                let operation = CreateUpload { upload, place, sealed: body.sealed };
+                self.push(Operation::CreateUpload(operation), attachments[..1].to_vec());
+            }
+            Act::Part(choice, number) => {
+                let Some((_, upload)) = self.upload(choice) else { return };
+                self.model.parts.push((upload, *number, here));
+                let operation = PutPart { upload, number: *number, body };
+                self.push(Operation::PutPart(operation), attachments);
+            }
+            Act::Complete(choice) => {
+                let Some((place, upload)) = self.upload(choice) else { return };
+                self.model.closed.insert(upload.0, here.height);
+                self.model.versions.push((place.clone(), here, true));
+                self.push(Operation::CompleteUpload(CompleteUpload { upload, place, body }), attachments);
+            }
+            Act::Abort(choice) => {
+                let Some((_, upload)) = self.upload(choice) else { return };
+                self.model.closed.insert(upload.0, here.height);
+                self.push(Operation::AbortUpload(AbortUpload { upload }), vec![]);
+            }
+            Act::Seal => self.seal(),
+        }
+    }
+
+    fn apply_to<S: Store>(&self, index: &Index<S>) {
+        let genesis = genesis();
+        for (height, (transactions, outcomes)) in (1..).zip(&self.blocks) {
+            let block = BlockContext { genesis: &genesis, network: Digest::ZERO, height, time_ms: height };
+            index.apply(&block, transactions, outcomes).unwrap();
+        }
+    }
+}
+
+fn key_or_text(text: &str) -> KeyText {
+    KeyText::new(text.as_bytes().to_vec()).unwrap()
+}
+
+/// A question about objects.
+#[derive(Clone, Debug)]
+struct Question {
+    bucket: u8,
+    prefix: String,
+    delimiter: String,
+    after: String,
+    limit: u16,
+    height: Choice,
+}
+
+fn question() -> impl Strategy<Value = Question> {
+    let prefix = prop_oneof![2 => Just(String::new()), 2 => text()];
+    let delimiter = prop_oneof![2 => Just(""), 4 => Just("/"), 1 => Just("a"), 1 => Just("//"), 1 => Just("\0")];
+    let after = prop_oneof![2 => Just(String::new()), 1 => text()];
+    (0..3u8, prefix, delimiter, after, 1..6u16, any::<Choice>()).prop_map(
+        |(bucket, prefix, delimiter, after, limit, height)| Question {
+            bucket,
+            prefix,
+            delimiter: delimiter.to_owned(),
+            after,
+            limit,
+            height,
+        },
+    )
+}
+
+/// One line of a listing: an object with its version, or a common prefix.
+type Line = (String, Option<VersionId>);
+
+/// The whole listing by the book, as S3 words it.
+fn expected(objects: &BTreeMap<String, VersionId>, question: &Question) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    for (key, version) in objects {
+        if !key.starts_with(&question.prefix) || (!question.after.is_empty() && *key <= question.after) {
+            continue;
+        }
+        let rest = &key[question.prefix.len()..];
+        let rolled = rest.find(&question.delimiter).filter(|_| !question.delimiter.is_empty());
+        let line = match rolled {
+            Some(at) => (key[..question.prefix.len() + at + question.delimiter.len()].to_owned(), None),
+            None => (key.clone(), Some(*version)),
+        };
+        if lines.last() != Some(&line) {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+/// Reads a listing page by page.
+fn listed<S: Store>(index: &Index<S>, question: &Question, height: u64) -> Option<Vec<Line>> {
+    let mut query = ObjectsQuery {
+        tenant: TENANT,
+        bucket: bucket(question.bucket),
+        prefix: key_or_text(&question.prefix),
+        delimiter: key_or_text(&question.delimiter),
+        after: if question.after.is_empty() { After::Start } else { After::Key(key_or_text(&question.after)) },
+        limit: question.limit,
+    };
+    let mut lines = Vec::new();
+    loop {
+        let page = match index.page(&Listing::Objects(query.clone()), height).unwrap() {
+            Page::NoSuch => return None,
+            Page::Objects(page) => page,
+            other => panic!("{other:?}"),
+        };
+        let text = |key: &KeyText| String::from_utf8(key.to_vec()).unwrap();
+        let mut of_page: Vec<Line> = page.prefixes.iter().map(|prefix| (text(prefix), None)).collect();
+        for object in page.objects.iter() {
+            let named = index.version(&TENANT, &object.entry.place, &object.entry.version).unwrap().unwrap();
+            assert_eq!((&named.entry, named.sealed.first()), (&object.entry, Some(&object.sealed)));
+            assert_eq!(Attachment::of(&object.sealed), object.entry.body().unwrap().sealed);
+            assert_eq!(Attachment::of(&named.payload[0]), *payload(object.entry.body().unwrap()));
+            of_page.push((object.entry.place.key.to_string(), Some(object.entry.version)));
+        }
+        of_page.sort();
+        assert!(of_page.len() <= usize::from(question.limit));
+        assert!(page.next.is_empty() || of_page.len() == usize::from(question.limit), "a short page is the last");
+        lines.extend(of_page);
+        match page.next.first() {
+            Some(next) => query.after = next.clone(),
+            None => return Some(lines),
+        }
+    }
+}
+
+fn check_objects<S: Store>(index: &Index<S>, history: &History, questions: &[Question]) {
+    for question in questions {
+        let height = question.height.index(history.blocks.len() + 1) as u64;
+        let objects = history.model.objects(&bucket(question.bucket), height);
+        let expected = objects.map(|objects| expected(&objects, question));
+        assert_eq!(listed(index, question, height), expected, "{question:?} at {height}");
+    }
+}
+
+fn check_buckets<S: Store>(index: &Index<S>, model: &Model, height: u64) {
+    let mut query = BucketsQuery { tenant: TENANT, after: Octets::default(), limit: 1 };
+    let mut listed = Vec::new();
+    loop {
+        let Page::Buckets(page) = index.page(&Listing::Buckets(query.clone()), height).unwrap() else { panic!() };
+        listed.extend(page.buckets.iter().map(|listed| (listed.bucket.to_string(), listed.created)));
+        let Some((last, _)) = listed.last().filter(|_| page.more) else { break };
+        query.after = Octets::new(last.clone().into_bytes()).unwrap();
+    }
+    assert_eq!(listed, model.buckets(height));
+}
+
+fn check_uploads<S: Store>(index: &Index<S>, model: &Model, number: u8, prefix: &str, height: u64) {
+    let mut query = UploadsQuery {
+        tenant: TENANT,
+        bucket: bucket(number),
+        prefix: key_or_text(prefix),
+        after: List::default(),
+        limit: 2,
+    };
+    let mut listed: Vec<(String, UploadId)> = Vec::new();
+    let expected = model.uploads(&query.bucket, height);
+    loop {
+        let page = match index.page(&Listing::Uploads(query.clone()), height).unwrap() {
+            Page::NoSuch => return assert_eq!(expected, None),
+            Page::Uploads(page) => page,
+            other => panic!("{other:?}"),
+        };
+        for NamedUpload { entry, sealed } in page.uploads.iter() {
+            assert_eq!(Attachment::of(sealed), entry.sealed);
+            listed.push((entry.place.key.to_string(), entry.upload));
+            check_parts(index, model, entry.upload, height);
+        }
+        let Some((key, upload)) = listed.last().filter(|_| page.more) else { break };
+        let after = AfterUpload { key: key_text(&key.parse::<ObjectKey>().unwrap()), upload: *upload };
+        query.after = List::new(vec![after]).unwrap();
+    }
+    let within = |uploads: Vec<(String, UploadId)>| {
+        uploads.into_iter().filter(|(key, _)| key.starts_with(prefix)).collect::<Vec<_>>()
+    };
+    assert_eq!(Some(listed), expected.map(within));
+}
+
+fn check_parts<S: Store>(index: &Index<S>, model: &Model, upload: UploadId, height: u64) {
+    let mut query = PartsQuery { tenant: TENANT, upload, after: 0, limit: 2, payloads: true };
+    let mut listed = BTreeMap::new();
+    loop {
+        let Page::Parts(page) = index.page(&Listing::Parts(query.clone()), height).unwrap() else { panic!() };
+        for part in page.parts.iter() {
+            assert_eq!(Attachment::of(&part.payload[0]), *payload(&part.entry.body));
+            listed.insert(part.entry.number, part.entry.version);
+        }
+        let Some((last, _)) = listed.last_key_value().filter(|_| page.more) else { break };
+        query.after = *last;
+    }
+    assert_eq!(listed, model.parts(upload, height));
+}
+
+fn check<S: Store>(store: S, acts: &[Act], questions: &[Question]) {
+    let history = History::of(acts);
+    let index = Index::open(store.clone()).unwrap();
+    history.apply_to(&index);
+    // Once more: every block is known.
+    history.apply_to(&index);
+    assert_eq!(Index::open(store).unwrap().height(), history.blocks.len() as u64);
+    check_objects(&index, &history, questions);
+    for question in questions {
+        let height = question.height.index(history.blocks.len() + 1) as u64;
+        check_buckets(&index, &history.model, height);
+        check_uploads(&index, &history.model, question.bucket, &question.prefix, height);
+    }
+    for (height, (transactions, outcomes)) in (1..).zip(&history.blocks) {
+        for (place, (signed, outcome)) in (0..).zip(transactions.iter().zip(outcomes)) {
+            let row = TransactionRow { height, index: place, outcome: *outcome };
+            assert_eq!(index.transaction(&signed.transaction.id()).unwrap(), Some(row));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #[test]
+    fn memory_lists_as_the_model_does(
+        acts in prop::collection::vec(act(), 0..80),
+        questions in prop::collection::vec(question(), 1..8),
+    ) {
+        check(Memory::default(), &acts, &questions);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn disk_lists_as_the_model_does(
+        acts in prop::collection::vec(act(), 0..80),
+        questions in prop::collection::vec(question(), 1..8),
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        check(Disk::open(directory.path(), 1 << 20).unwrap(), &acts, &questions);
+    }
+}
+
+#[test]
+fn a_gap_is_refused_and_a_repetition_ignored() {
+    let genesis = genesis();
+    let index = Index::open(Memory::default()).unwrap();
+    let block = |height| BlockContext { genesis: &genesis, network: Digest::ZERO, height, time_ms: 0 };
+    assert!(matches!(index.apply(&block(2), &[], &[]), Err(ApplyError::Gap { height: 0, block: 2 })));
+    index.apply(&block(1), &[], &[]).unwrap();
+    index.apply(&block(1), &[], &[]).unwrap();
+    assert_eq!(index.height(), 1);
+}

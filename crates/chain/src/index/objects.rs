@@ -1,0 +1,171 @@
+//! Listing a bucket's current objects.
+//!
+//! The rows of a key are visited newest first; the first that is not newer than the height asked for says what the key
+//! held then. Everything else is leapt over: older versions, and all of a common prefix once one object in it is seen.
+//!
+//! A page ends when it is full and one more entry is known to follow, or after [`KEYS_EXAMINED_MAX`] keys: hidden keys
+//! cost as much as listed ones, and a page's work must be bounded. What counts is the same on every node.
+
+use super::{
+    layout::*,
+    listings::bucket_created,
+    store::{Step, Store, StoreError},
+};
+use crate::protocol::{After, KeyText, ListedObject, ObjectsPage, ObjectsQuery, PAGE_BYTES, PAGE_ENTRIES_MAX, Page};
+use proof::{
+    VersionId,
+    entry::VersionKind,
+    wire::{EncodeSize as _, List},
+};
+
+/// Keys that one page looks at.
+const KEYS_EXAMINED_MAX: usize = 10_000;
+/// Older versions of a key that are cheaper to step over than to seek past.
+const STEPS_MAX: usize = 4;
+
+/// A page of the objects that were current at `height`.
+pub(super) fn page<S: Store>(store: &S, query: &ObjectsQuery, height: u64) -> Result<Page, StoreError> {
+    let Some((created, _)) = bucket_created(store, &query.tenant, &query.bucket, height)? else {
+        return Ok(Page::NoSuch);
+    };
+    let root = Key::new(VERSIONS).tenant(&query.tenant).bucket(&query.bucket);
+    let within = root.clone().key_prefix(&query.prefix);
+    let from = match &query.after {
+        After::Start => root.clone().done(),
+        After::Key(text) => root.clone().past_key(text).done(),
+        After::Prefix(text) => root.clone().key_prefix(text).past(),
+    };
+    let from = from.max(within.clone().done());
+    let mut walk = Walk::new(root, query, created, height);
+    store.scan(&from, &within.past(), &mut |row, value| walk.visit(row, value))?;
+    Ok(Page::Objects(walk.page()))
+}
+
+/// A page in the making.
+struct Walk<'a> {
+    query: &'a ObjectsQuery,
+    root: Key,
+    created: VersionId,
+    height: u64,
+    limit: usize,
+    objects: Vec<ListedObject>,
+    prefixes: Vec<KeyText>,
+    bytes: usize,
+    examined: usize,
+    /// The row keys of the key examined last begin so.
+    current: Vec<u8>,
+    steps: usize,
+    /// What was examined last: where the next page begins, should this one end.
+    last: After,
+    next: Option<After>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(root: Key, query: &'a ObjectsQuery, created: VersionId, height: u64) -> Self {
+        Self {
+            query,
+            root,
+            created,
+            height,
+            limit: limit(query.limit),
+            objects: Vec::new(),
+            prefixes: Vec::new(),
+            bytes: 0,
+            examined: 0,
+            current: Vec::new(),
+            steps: 0,
+            last: query.after.clone(),
+            next: None,
+        }
+    }
+
+    fn visit(&mut self, row: &[u8], value: &[u8]) -> Result<Step, StoreError> {
+        let (of_key, version) = split_version(row)?;
+        if of_key == self.current {
+            return Ok(self.step_over(of_key));
+        }
+        if version.height > self.height {
+            return Ok(Step::Seek(Key::from(of_key).newest_first(&newest(self.height)).done()));
+        }
+        if self.examined == KEYS_EXAMINED_MAX {
+            return Ok(self.stop());
+        }
+        self.examined += 1;
+        self.current = of_key.to_vec();
+        self.steps = 0;
+
+        let key = unescape(&of_key[self.root.len()..])?;
+        let row: VersionRow = decode(value)?;
+        let hidden = version < self.created || row.entry.kind == VersionKind::Marker;
+        if hidden {
+            self.last = After::Key(text(&key)?);
+            return Ok(Step::Next);
+        }
+        if self.objects.len() + self.prefixes.len() == self.limit || self.bytes >= PAGE_BYTES {
+            return Ok(self.stop());
+        }
+        match self.common_prefix(&key) {
+            Some(prefix) => self.add_prefix(text(prefix)?),
+            None => self.add_object(text(&key)?, row),
+        }
+    }
+
+    /// Older versions of the key examined last.
+    fn step_over(&mut self, of_key: &[u8]) -> Step {
+        self.steps += 1;
+        if self.steps <= STEPS_MAX { Step::Next } else { Step::Seek(Key::from(of_key).past()) }
+    }
+
+    fn stop(&mut self) -> Step {
+        self.next = Some(self.last.clone());
+        Step::Stop
+    }
+
+    /// What of the key is rolled up, if the delimiter occurs after the prefix.
+    fn common_prefix<'k>(&self, key: &'k [u8]) -> Option<&'k [u8]> {
+        let delimiter: &[u8] = &self.query.delimiter;
+        if delimiter.is_empty() {
+            return None;
+        }
+        let (start, length) = (self.query.prefix.len(), delimiter.len());
+        let at = key.get(start..)?.windows(length).position(|window| window == delimiter)?;
+        Some(&key[..start + at + length])
+    }
+
+    fn add_prefix(&mut self, prefix: KeyText) -> Result<Step, StoreError> {
+        let past = self.root.clone().key_prefix(&prefix).past();
+        self.bytes += prefix.encode_size();
+        self.last = After::Prefix(prefix.clone());
+        self.prefixes.push(prefix);
+        Ok(Step::Seek(past))
+    }
+
+    fn add_object(&mut self, key: KeyText, row: VersionRow) -> Result<Step, StoreError> {
+        let sealed = row.sealed.into_inner().pop().ok_or(StoreError::Damaged("an object without its body"))?;
+        let object = ListedObject { entry: row.entry, sealed };
+        self.bytes += object.encode_size();
+        self.last = After::Key(key);
+        self.objects.push(object);
+        Ok(Step::Next)
+    }
+
+    fn page(self) -> ObjectsPage {
+        ObjectsPage {
+            objects: List::new(self.objects).expect("at most `limit`"),
+            prefixes: List::new(self.prefixes).expect("at most `limit`"),
+            next: List::new(self.next.into_iter().collect()).expect("one at the most"),
+        }
+    }
+}
+
+/// Entries of a page, of which `asked` are wanted.
+pub(super) fn limit(asked: u16) -> usize {
+    match usize::from(asked) {
+        1..=PAGE_ENTRIES_MAX => usize::from(asked),
+        _ => PAGE_ENTRIES_MAX,
+    }
+}
+
+fn text(key: &[u8]) -> Result<KeyText, StoreError> {
+    KeyText::new(key.to_vec()).map_err(|_| StoreError::Damaged("a key too long"))
+}
