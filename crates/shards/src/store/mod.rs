@@ -32,9 +32,6 @@ mod record;
 mod recover;
 mod reference;
 
-#[cfg(test)]
-mod tests;
-
 use crate::wire::{MISSING_CHUNKS_MAX, MISSING_PAGES_MAX, Missing, NodeStatus};
 use bytes::Bytes;
 use commonware_runtime::{Blob, Clock, Error, ReadOptions, Spawner, Storage};
@@ -75,7 +72,7 @@ impl<E: Spawner + Clock + Storage + CryptoRng> Context for E {}
 pub struct StoreConfig {
     /// The storage partition, which is the store's alone.
     pub partition: String,
-    /// Bytes of a segment. At least 4 MiB, so that every record fits, and less than 16 TiB.
+    /// Bytes of a segment. At least 2 MiB, so that every record fits, and less than 16 TiB.
     pub segment_bytes: u64,
     /// How long what the chain does not reference is kept.
     pub grace: Duration,
@@ -234,7 +231,7 @@ impl<E: Context> ShardStore<E> {
     /// Opens the store, after a crash too: see `recover`. The writing task ends with the last handle, or with the
     /// task that `context` belongs to.
     pub async fn open(mut context: E, config: StoreConfig) -> Result<Self, StoreError> {
-        assert!(config.segment_bytes >= 4 << 20 && config.segment_bytes < 16 << 40, "no such segment size");
+        assert!(config.segment_bytes >= 2 << 20 && config.segment_bytes < 16 << 40, "no such segment size");
         let recovered = recover::recover(&mut context, &config).await?;
         let (jobs, queue) = mpsc::channel(log::QUEUE);
         let log_context = context.child("shard_log");

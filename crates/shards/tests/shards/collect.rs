@@ -1,0 +1,142 @@
+//! What is dropped, what is kept, and how space comes back.
+
+use crate::{append, chunk, manifest, open, page, paged, read};
+use commonware_runtime::{
+    Clock as _, Runner as _,
+    deterministic::{self, FaultConfig},
+};
+use commonware_utils::probability;
+use proof::wire::Encode as _;
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn only_what_is_old_and_unused_is_dropped() {
+    deterministic::Runner::default().start(|context| async move {
+        let store = open(&context).await.unwrap();
+        let [used, old, asked, young] = [1, 2, 3, 4].map(|number| chunk(number, 10_000));
+        for chunk in [&used, &old, &asked] {
+            append(&store, chunk).await.unwrap();
+        }
+        store.reference(1, &[manifest(&[used.id])]).await.unwrap();
+        context.sleep(20 * HOUR).await;
+        append(&store, &young).await.unwrap();
+        assert!(store.missing(&manifest(&[asked.id])).await.unwrap().is_empty());
+        assert_eq!(store.collect(context.current()).await.unwrap().expired, 0);
+        context.sleep(5 * HOUR).await;
+        assert_eq!(store.collect(context.current()).await.unwrap().expired, 1);
+        assert!(read(&store, &old).await.is_none());
+        for chunk in [&used, &asked, &young] {
+            assert!(read(&store, chunk).await.is_some());
+        }
+        context.sleep(25 * HOUR).await;
+        assert_eq!(store.collect(context.current()).await.unwrap().expired, 2);
+        assert!(read(&store, &used).await.is_some());
+        // What was dropped can be stored again.
+        append(&store, &old).await.unwrap();
+        assert!(read(&store, &old).await.is_some());
+    });
+}
+
+#[test]
+fn dead_segments_go_and_sparse_ones_are_rewritten() {
+    let (used, checkpoint) = deterministic::Runner::default().start_and_recover(|context| async move {
+        let store = open(&context).await.unwrap();
+        let chunks: Vec<_> = (0..40).map(|number| chunk(number, 1 << 20)).collect();
+        for chunk in &chunks {
+            append(&store, chunk).await.unwrap();
+        }
+        let used: Vec<_> = chunks.iter().step_by(13).cloned().collect();
+        let ids: Vec<_> = used.iter().map(|chunk| chunk.id).collect();
+        store.reference(1, &[manifest(&ids)]).await.unwrap();
+        context.sleep(25 * HOUR).await;
+        let before = store.status();
+        let mut collected = store.collect(context.current()).await.unwrap();
+        assert_eq!(collected.expired, 36);
+        while collected.copied > 0 || collected.removed_segments > 0 {
+            collected = store.collect(context.current()).await.unwrap();
+        }
+        let after = store.status();
+        assert!(
+            after.bytes * 3 < before.bytes && after.segments * 3 < before.segments,
+            "{before:?} {after:?}"
+        );
+        for chunk in &used {
+            assert!(read(&store, chunk).await.is_some());
+        }
+        used
+    });
+    deterministic::Runner::from(checkpoint).start(|context| async move {
+        let store = open(&context).await.unwrap();
+        assert_eq!((store.referenced_height(), store.status().pending), (1, 0), "references are kept too");
+        for chunk in &used {
+            assert!(read(&store, chunk).await.is_some());
+        }
+    });
+}
+
+/// Disks that fail in the middle of a collection: what is referenced is there afterwards.
+#[test]
+fn a_collection_may_fail_anywhere() {
+    for seed in 0..40 {
+        let config = deterministic::Config::default().with_seed(seed);
+        let (used, checkpoint) = deterministic::Runner::new(config).start_and_recover(|context| async move {
+            let store = open(&context).await.unwrap();
+            let chunks: Vec<_> = (0..16).map(|number| chunk(number, 1 << 20)).collect();
+            for chunk in &chunks {
+                append(&store, chunk).await.unwrap();
+            }
+            let used: Vec<_> = chunks.iter().step_by(5).cloned().collect();
+            let ids: Vec<_> = used.iter().map(|chunk| chunk.id).collect();
+            store.reference(1, &[manifest(&ids)]).await.unwrap();
+            store.sync().await.unwrap();
+            context.sleep(25 * HOUR).await;
+            let rate = probability!(1, 8);
+            *context.storage_fault_config().write() =
+                FaultConfig::default().sync(rate).open(rate).remove(rate).read(rate);
+            for _ in 0..4 {
+                let _ = store.collect(context.current()).await;
+            }
+            used
+        });
+        deterministic::Runner::from(checkpoint).start(|context| async move {
+            *context.storage_fault_config().write() = FaultConfig::default();
+            let store = open(&context).await.unwrap();
+            for chunk in &used {
+                assert!(read(&store, chunk).await.is_some(), "seed {seed}");
+            }
+        });
+    }
+}
+
+#[test]
+fn nothing_is_dropped_while_a_page_is_unknown() {
+    let (kept, checkpoint) = deterministic::Runner::default().start_and_recover(|context| async move {
+        let store = open(&context).await.unwrap();
+        let (one, two) = (chunk(1, 1000), chunk(2, 1000));
+        let listing = page(&[one.id]);
+        for chunk in [&one, &two] {
+            append(&store, chunk).await.unwrap();
+        }
+        store.reference(1, &[paged(std::slice::from_ref(&listing))]).await.unwrap();
+        context.sleep(25 * HOUR).await;
+        let collected = store.collect(context.current()).await.unwrap();
+        assert_eq!((collected.suspended, collected.expired), (true, 0));
+        assert_eq!((store.status().unresolved, store.status().missing), (1, 1));
+        (one, two, listing)
+    });
+    // The restart knows it too.
+    deterministic::Runner::from(checkpoint).start(|context| async move {
+        let (one, two, listing) = kept;
+        let store = open(&context).await.unwrap();
+        assert_eq!((store.referenced_height(), store.status().unresolved), (1, 1));
+        context.sleep(25 * HOUR).await;
+        assert!(store.collect(context.current()).await.unwrap().suspended);
+        store.put_page(listing.encode()).await.unwrap();
+        assert_eq!((store.status().unresolved, store.status().missing), (0, 0));
+        let collected = store.collect(context.current()).await.unwrap();
+        assert_eq!((collected.suspended, collected.expired), (false, 1));
+        assert!(read(&store, &one).await.is_some() && read(&store, &two).await.is_none());
+    });
+}
