@@ -16,7 +16,7 @@ use bytes::Bytes;
 use commonware_runtime::Clock;
 use ledger::{Record, StateKey, key};
 use proof::{
-    Digest, SignedTransaction,
+    Digest, PublicKey, SignedTransaction,
     finality::FinalizedHeader,
     merkle,
     wire::List,
@@ -110,6 +110,14 @@ impl<E: Clock, R: StateReader, S: Store> Query<E, R, S> {
     /// Answers from `state` and `index`.
     pub fn new(context: E, state: R, index: Index<S>) -> Self {
         Self { context: Arc::new(context), state, index }
+    }
+
+    /// Whether the key may sign for any tenant. Not if the index cannot be read.
+    pub fn is_signer(&self, key: &PublicKey) -> bool {
+        self.index.is_signer(key).unwrap_or_else(|failed| {
+            error!(%failed, "the index cannot be read");
+            false
+        })
     }
 
     /// Answers one message with one message.

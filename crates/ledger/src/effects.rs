@@ -2,7 +2,7 @@
 
 use crate::{entries::Position, execute::BlockContext};
 use proof::{
-    BucketName, SignedTransaction, TenantId, UploadId, VersionId,
+    BucketName, PublicKey, SignedTransaction, TenantId, UploadId, VersionId,
     entry::{PartEntry, UploadEntry, VersionEntry, VersionKind},
     transaction::Operation,
 };
@@ -46,6 +46,19 @@ pub struct UploadClosed {
     pub completed: bool,
 }
 
+/// A key that may, or may no longer, sign for a tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignerChanged {
+    /// Whose.
+    pub tenant: TenantId,
+    /// The key.
+    pub key: PublicKey,
+    /// The change's place in the chain.
+    pub version: VersionId,
+    /// Whether it may sign from here on.
+    pub active: bool,
+}
+
 /// One change to what there is to list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -61,6 +74,8 @@ pub enum Effect {
     PartPut(TenantId, PartEntry),
     /// A multipart upload was closed.
     UploadClosed(UploadClosed),
+    /// A key was added, or revoked.
+    SignerChanged(SignerChanged),
 }
 
 /// The effects of the transaction number `index` of the block, in order, given that it was applied.
@@ -74,6 +89,7 @@ fn of(position: &Position, operation: &Operation) -> Vec<Effect> {
     let Position { tenant, version, time_ms } = *position;
     let closed =
         |upload, completed| Effect::UploadClosed(UploadClosed { tenant, upload, version, completed });
+    let signer = |key, active| Effect::SignerChanged(SignerChanged { tenant, key, version, active });
     match operation {
         Operation::CreateBucket(create) => {
             let bucket = create.bucket.clone();
@@ -98,6 +114,8 @@ fn of(position: &Position, operation: &Operation) -> Vec<Effect> {
             vec![closed(complete.upload, true), Effect::VersionAdded(entry)]
         }
         Operation::AbortUpload(abort) => vec![closed(abort.upload, false)],
-        Operation::CreateTenant(_) | Operation::AddKey(_) | Operation::RevokeKey(_) => Vec::new(),
+        Operation::CreateTenant(create) => vec![signer(create.key, true)],
+        Operation::AddKey(add) => vec![signer(add.key, true)],
+        Operation::RevokeKey(revoke) => vec![signer(revoke.key, false)],
     }
 }

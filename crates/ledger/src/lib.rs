@@ -34,7 +34,7 @@ pub mod record;
 mod refusal;
 
 pub use admit::{Inadmissible, admit};
-pub use effects::{BucketCreated, BucketDeleted, Effect, UploadClosed, effects};
+pub use effects::{BucketCreated, BucketDeleted, Effect, SignerChanged, UploadClosed, effects};
 pub use execute::{BlockContext, Execution, execute};
 pub use key::StateKey;
 pub use overlay::View;

@@ -11,6 +11,7 @@
 //! | [`PARTS`] | tenant, upload, number, version newest first | [`PartRow`] |
 //! | [`ATTACHMENTS`] | [digest](proof::transaction::Attachment::digest) | inline ciphertext or encoded manifest |
 //! | [`TRANSACTIONS`] | id | [`TransactionRow`] |
+//! | [`SIGNERS`] | public key, tenant, place in the chain newest first | whether it may sign, `u8` |
 //!
 //! Rows must sort as their components do. A bucket's name ends with a zero byte, which it cannot contain. An object key
 //! may contain any byte: its zero bytes are written `00 ff` and it ends with `00 01`, so a key sorts before every key
@@ -20,7 +21,7 @@
 use crate::protocol::Sealed;
 use bytes::Bytes;
 use proof::{
-    BucketName, Digest, TenantId, UploadId, VersionId,
+    BucketName, Digest, PublicKey, TenantId, UploadId, VersionId,
     entry::{PartEntry, VersionEntry},
     wire::{DecodeExt as _, Encode as _, FixedSize as _, List, Read},
     wire_enum, wire_struct,
@@ -37,6 +38,7 @@ pub(super) const UPLOADS_CLOSED: u8 = 5;
 pub(super) const PARTS: u8 = 6;
 pub(super) const ATTACHMENTS: u8 = 7;
 pub(super) const TRANSACTIONS: u8 = 8;
+pub(super) const SIGNERS: u8 = 9;
 
 const ESCAPED_ZERO: [u8; 2] = [0, 0xff];
 const KEY_END: [u8; 2] = [0, 1];
@@ -128,6 +130,10 @@ impl Key {
 
     pub(super) fn digest(self, digest: &Digest) -> Self {
         self.raw(&digest.0)
+    }
+
+    pub(super) fn signer(self, key: &PublicKey) -> Self {
+        self.raw(&key.0)
     }
 
     pub(super) fn newest_first(self, version: &VersionId) -> Self {

@@ -26,13 +26,13 @@ use crate::protocol::{Listing, NamedUpload, NamedVersion, Page, Sealed};
 use bytes::Bytes;
 use commonware_utils::channel::watch;
 use layout::*;
-use ledger::{APPLIED, BlockContext, Effect, effects};
+use ledger::{APPLIED, BlockContext, Effect, SignerChanged, effects};
 use proof::{
-    Digest, SignedTransaction, TenantId, UploadId, VersionId,
+    Digest, PublicKey, SignedTransaction, TenantId, UploadId, VersionId,
     entry::VersionEntry,
     limits::BLOCK_TRANSACTIONS_MAX,
     transaction::{Attachment, Body, Operation, Payload, Place},
-    wire::{Encode, List},
+    wire::{Encode, FixedSize as _, List},
 };
 use std::sync::Arc;
 
@@ -111,6 +111,12 @@ impl<S: Store> Index<S> {
                 }
             }
         }
+        if block.height == 1 {
+            let founded = VersionId { height: 1, index: 0, operation: 0 };
+            for tenant in block.genesis.tenants.iter() {
+                rows.push(signer_row(&tenant.key, &tenant.tenant, &founded, true));
+            }
+        }
         rows.push((Key::new(HEIGHT).done(), block.height.encode()));
         self.store.commit(rows)?;
         self.height.send_replace(block.height);
@@ -142,6 +148,24 @@ impl<S: Store> Index<S> {
     pub fn transaction(&self, id: &Digest) -> Result<Option<TransactionRow>, StoreError> {
         let row = self.store.get(&Key::new(TRANSACTIONS).digest(id).done())?;
         row.map(|row| decode(&row)).transpose()
+    }
+
+    /// Whether the key may sign for any tenant.
+    pub fn is_signer(&self, key: &PublicKey) -> Result<bool, StoreError> {
+        let from = Key::new(SIGNERS).signer(key);
+        let until = from.clone().raw(&[0xff; 32]).done();
+        let (from, prefix) = (from.clone().done(), from.done().len());
+        let (mut found, mut tenant) = (false, Vec::new());
+        self.store.scan(&from, &until, &mut |row, value| {
+            // Of each tenant's rows the first is the newest, and it alone counts.
+            let of = &row[prefix..prefix + TenantId::SIZE];
+            if of != tenant {
+                tenant = of.to_vec();
+                found |= value == [1];
+            }
+            Ok(if found { Step::Stop } else { Step::Next })
+        })?;
+        Ok(found)
     }
 
     /// A page as of `height`.
@@ -203,6 +227,11 @@ fn version_row(entry: VersionEntry, signed: &SignedTransaction) -> (Vec<u8>, Byt
     (row, VersionRow { entry, sealed: List::new(sealed).expect("one at the most") }.encode())
 }
 
+fn signer_row(key: &PublicKey, tenant: &TenantId, version: &VersionId, active: bool) -> (Vec<u8>, Bytes) {
+    let row = Key::new(SIGNERS).signer(key).tenant(tenant).newest_first(version);
+    (row.done(), u8::from(active).encode())
+}
+
 fn add_effect(rows: &mut Rows, effect: Effect, signed: &SignedTransaction) {
     match effect {
         Effect::BucketCreated(created) => {
@@ -227,6 +256,9 @@ fn add_effect(rows: &mut Rows, effect: Effect, signed: &SignedTransaction) {
             let key = Key::new(PARTS).tenant(&tenant).upload(&entry.upload).number(entry.number);
             let sealed = sealed(signed, &entry.body.sealed);
             rows.push((key.newest_first(&entry.version).done(), PartRow { entry, sealed }.encode()));
+        }
+        Effect::SignerChanged(SignerChanged { tenant, key, version, active }) => {
+            rows.push(signer_row(&key, &tenant, &version, active));
         }
         Effect::UploadClosed(closed) => {
             let key = Key::new(UPLOADS_CLOSED).tenant(&closed.tenant).upload(&closed.upload);
