@@ -16,8 +16,8 @@ use std::sync::Arc;
 use tracing::debug;
 
 /// What a node needs of its runtime.
-pub trait Context: engine::Context + shards::Context {}
-impl<E: engine::Context + shards::Context> Context for E {}
+pub trait Context: engine::Context + shards::store::Context {}
+impl<E: engine::Context + shards::store::Context> Context for E {}
 
 /// Answers gateways and other nodes. Clones share everything.
 pub struct Front<E: Context, S: Store> {
