@@ -60,7 +60,7 @@ pub enum Error {
     /// Others changed the same thing at the same time, again and again.
     #[error("others are changing the same thing at the same time: try again")]
     Conflict,
-    /// This gateway or the network has more work than it takes. Nothing was done.
+    /// This gateway or the network has more work than it takes. Nothing is acknowledged.
     #[error("too much work at the moment: slow down and try again")]
     Overloaded,
     /// The nodes have no room left, or the tenant has used up its own.
@@ -92,4 +92,7 @@ pub enum ConnectError {
     /// The configuration has no address for a member of the committee.
     #[error("no address is given for node {0}")]
     NoAddress(PublicKey),
+    /// A member of the committee has a key that is none.
+    #[error("the genesis file names a node whose key {0} is no Ed25519 key")]
+    InvalidKey(PublicKey),
 }

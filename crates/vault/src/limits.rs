@@ -19,6 +19,8 @@ pub const CHUNKS_IN_FLIGHT: usize = 8;
 pub const CHUNKS_AHEAD: usize = 4;
 /// Bytes of plaintext that travel inside the transaction.
 pub const INLINE_PLAINTEXT_MAX: usize = INLINE_MAX - CHUNK_TAG_LENGTH as usize;
+/// Parts of an upload.
+pub(crate) const PARTS_MAX: usize = proof::limits::PART_NUMBER_MAX as usize;
 /// Bytes of an object: S3's limit.
 pub const OBJECT_LENGTH_MAX: u64 = 5 << 40;
 /// Bytes of a part: S3's limit.
@@ -49,6 +51,10 @@ pub struct Limits {
     pub patience: Duration,
     /// How long after its making a transaction may still be executed.
     pub expiry: Duration,
+    /// A read of the chain ends after this time at the latest.
+    pub read_timeout: Duration,
+    /// A write to the chain ends after this time at the latest. Longer than `expiry`, so that its outcome is known.
+    pub submit_timeout: Duration,
     /// Bounds of the links to the nodes.
     pub link: link::Limits,
 }
@@ -60,7 +66,9 @@ impl Default for Limits {
             chunks_read: 64,
             writers: 512,
             patience: Duration::from_secs(10),
-            expiry: Duration::from_secs(120),
+            expiry: Duration::from_secs(30),
+            read_timeout: Duration::from_secs(10),
+            submit_timeout: Duration::from_secs(45),
             link: link::Limits::default(),
         }
     }

@@ -170,7 +170,7 @@ pub struct PartsPage {
     pub more: bool,
 }
 
-/// The network as this gateway sees it now.
+/// The network as this gateway sees it now. What nodes say of themselves proves nothing.
 #[derive(Clone, Debug)]
 pub struct Status {
     /// The network's id.
@@ -181,13 +181,21 @@ pub struct Status {
     pub faults: usize,
     /// Nodes whose agreement decides.
     pub quorum: usize,
-    /// The highest block height that a node has proved.
-    pub height: u64,
     /// The nodes in the order of the committee.
     pub nodes: Vec<NodeStatus>,
 }
 
-/// A node as this gateway sees it now.
+impl Status {
+    /// The height that a quorum of nodes says to have applied.
+    pub fn height(&self) -> u64 {
+        let mut heights: Vec<u64> =
+            self.nodes.iter().filter_map(|node| Some(node.chain.as_ref().ok()?.height)).collect();
+        heights.sort_unstable_by(|a, b| b.cmp(a));
+        heights.get(self.quorum - 1).copied().unwrap_or(0)
+    }
+}
+
+/// A node as it describes itself, and as this gateway finds it.
 #[derive(Clone, Debug)]
 pub struct NodeStatus {
     /// Its index in the committee.
@@ -196,32 +204,56 @@ pub struct NodeStatus {
     pub key: PublicKey,
     /// Where it serves gateways.
     pub address: SocketAddr,
+    /// How long an answer takes lately, microseconds.
+    pub latency_us: u64,
+    /// Answers that were found false, since this gateway started.
+    pub faults: u64,
+    /// Calls that took so long that another node was asked, since this gateway started.
+    pub stalls: u64,
+    /// Whether it is left out for now because an answer was false.
+    pub avoided: bool,
     /// What its chain half says, or why it says nothing.
     pub chain: Result<ChainStatus, String>,
     /// What its shard log says, or why it says nothing.
     pub shards: Result<ShardsStatus, String>,
 }
 
-/// The chain half of a node.
+/// The chain half of a node, by its own word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainStatus {
-    /// The highest block it has applied.
+    /// The version of its program.
+    pub software: String,
+    /// Height of the newest block that it has applied.
     pub height: u64,
-    /// Block time of it, milliseconds since the Unix epoch.
+    /// Block time of that, milliseconds since the Unix epoch.
     pub time_ms: u64,
+    /// Height up to which its derived index goes.
+    pub index_height: u64,
     /// Whether it votes; an observer only follows.
     pub votes: bool,
     /// Transactions waiting to be ordered.
-    pub pending: u64,
+    pub pending: u32,
+    /// Their bytes.
+    pub pending_bytes: u64,
 }
 
-/// The shard log of a node.
+/// The shard log of a node, by its own word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShardsStatus {
-    /// Bytes of shards and pages it holds.
-    pub used_bytes: u64,
-    /// Bytes it can still take.
-    pub free_bytes: u64,
-    /// Shards it holds.
-    pub shards: u64,
+    /// Bytes taken on disk.
+    pub bytes: u64,
+    /// Bytes of them in use.
+    pub live_bytes: u64,
+    /// Bytes it may take; `u64::MAX` without a limit.
+    pub bytes_max: u64,
+    /// Shards and pages it holds.
+    pub held: u64,
+    /// Of those, the ones the chain does not reference yet.
+    pub pending: u64,
+    /// Shards and pages the chain references that it does not hold.
+    pub missing: u64,
+    /// Records found damaged since it started.
+    pub damaged: u64,
+    /// Height up to which it knows what the chain references.
+    pub referenced_height: u64,
 }

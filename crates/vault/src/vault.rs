@@ -1,11 +1,21 @@
-//! The vault: one tenant's view of the network.
+//! The vault: one tenant's view of the network, and what all its operations share.
 
-use crate::*;
-use proof::{
-    BucketName, Genesis, PublicKey, Receipt, SecretKey, TenantId, UploadId, VersionId, transaction::Place,
-};
-use std::{net::SocketAddr, ops::Range, sync::Arc};
+use crate::{ConnectError, Context, Error, Limits};
+use blob::{Code, TenantKey};
+use commonware_codec::{Copying, DecodeExt};
+use commonware_cryptography::ed25519;
+use commonware_utils::sync::Mutex;
+use futures::{FutureExt, future::Either};
+use proof::{Digest, Genesis, PublicKey, SecretKey, TenantId};
+use rand_core::Rng;
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
+
+/// First wait before a request that found no room is made again; doubles up to [`BACKOFF_MAX`].
+const BACKOFF_MIN: Duration = Duration::from_millis(25);
+/// Longest wait between two attempts.
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 /// Whose vault, and where its network is.
 #[derive(Clone)]
@@ -26,11 +36,26 @@ pub struct Config {
 
 /// One tenant's view of the network. Clones share everything.
 pub struct Vault<E: Context> {
-    shared: Arc<Shared<E>>,
+    pub(crate) shared: Arc<Shared<E>>,
 }
 
-pub(crate) struct Shared<E> {
-    _context: E,
+pub(crate) struct Shared<E: Context> {
+    pub context: E,
+    random: Mutex<E>,
+    pub genesis: Genesis,
+    pub network: Digest,
+    pub tenant: TenantId,
+    pub key: SecretKey,
+    pub master_key: TenantKey,
+    /// In the order of the committee.
+    pub addresses: Vec<SocketAddr>,
+    pub code: Code,
+    pub chain: chain::client::Client<E>,
+    pub shards: shards::Client<E>,
+    pub limits: Limits,
+    pub chunks_written: Arc<Semaphore>,
+    pub chunks_read: Arc<Semaphore>,
+    pub writers: Arc<Semaphore>,
 }
 
 impl<E: Context> Clone for Vault<E> {
@@ -43,165 +68,118 @@ impl<E: Context> Vault<E> {
     /// Opens the vault. Connects to each node when first needed. Its tasks end with the last clone, or with the task
     /// that `context` belongs to.
     pub fn connect(context: E, config: Config) -> Result<Self, ConnectError> {
-        let _ = (context, config);
-        todo!()
+        let Config { genesis, tenant, key, master_key, nodes, limits } = config;
+        let network = genesis.id();
+        let address = |node: &PublicKey| {
+            let found = nodes.iter().find(|(key, _)| key == node);
+            found.map(|(_, address)| *address).ok_or(ConnectError::NoAddress(*node))
+        };
+        let committee = genesis.committee.nodes();
+        let addresses = committee.iter().map(address).collect::<Result<Vec<_>, _>>()?;
+        let links: Vec<_> = committee
+            .iter()
+            .zip(&addresses)
+            .map(|(node, address)| start_link(&context, network, &key, node, *address, &limits))
+            .collect::<Result<_, _>>()?;
+        let code = Code::new(genesis.committee.k(), genesis.committee.n())
+            .expect("a committee has at least as many nodes as it needs shards");
+        let chain = chain::client::Client::new(
+            context.child("chain"),
+            chain::client::Config {
+                genesis: genesis.clone(),
+                peers: links.clone(),
+                read_timeout: limits.read_timeout,
+                submit_timeout: limits.submit_timeout,
+            },
+        );
+        let shards = shards::Client::new(context.child("shards"), &genesis, links);
+        let shared = Shared {
+            random: Mutex::new(context.child("random")),
+            context,
+            network,
+            tenant,
+            key,
+            master_key: TenantKey::new(*master_key),
+            addresses,
+            code,
+            chain,
+            shards,
+            chunks_written: Arc::new(Semaphore::new(limits.chunks_written)),
+            chunks_read: Arc::new(Semaphore::new(limits.chunks_read)),
+            writers: Arc::new(Semaphore::new(limits.writers)),
+            limits,
+            genesis,
+        };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The network's founding facts.
     pub fn genesis(&self) -> &Genesis {
-        todo!()
+        &self.shared.genesis
     }
 
     /// The tenant.
     pub fn tenant(&self) -> TenantId {
-        todo!()
+        self.shared.tenant
     }
 
-    /// The tenant's buckets, by name.
-    pub async fn list_buckets(&self) -> Result<Vec<Bucket>, Error> {
-        todo!()
+    /// Bytes that nobody can guess and that were never used before.
+    pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.shared.random.lock().fill_bytes(&mut bytes);
+        bytes
     }
 
-    /// Creates a bucket. Errors: `BucketExists`.
-    pub async fn create_bucket(&self, bucket: &BucketName) -> Result<Bucket, Error> {
-        let _ = bucket;
-        todo!()
+    /// Waits for room under a limit. Errors: `Overloaded`, when there is none for too long.
+    pub(crate) async fn room(&self, limit: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
+        if let Ok(permit) = limit.clone().try_acquire_owned() {
+            return Ok(permit);
+        }
+        let patience = self.shared.context.sleep(self.shared.limits.patience);
+        match futures::future::select(limit.clone().acquire_owned().boxed(), patience.boxed()).await {
+            Either::Left((permit, _)) => Ok(permit.expect("never closed")),
+            Either::Right(_) => Err(Error::Overloaded),
+        }
     }
 
-    /// The bucket. Errors: `NoSuchBucket`.
-    pub async fn head_bucket(&self, bucket: &BucketName) -> Result<Bucket, Error> {
-        let _ = bucket;
-        todo!()
+    /// Tries again, for as long as is bearable, what finds the network overloaded.
+    pub(crate) async fn patiently<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let deadline = self.shared.context.current() + self.shared.limits.patience;
+        let mut backoff = BACKOFF_MIN;
+        loop {
+            match attempt().await {
+                Err(Error::Overloaded) if self.shared.context.current() + backoff < deadline => {
+                    self.pause(backoff).await;
+                    backoff = (2 * backoff).min(BACKOFF_MAX);
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
-    /// Hides a bucket that has no current objects; its versions stay. Errors: `NoSuchBucket`, `BucketNotEmpty`.
-    pub async fn delete_bucket(&self, bucket: &BucketName) -> Result<(), Error> {
-        let _ = bucket;
-        todo!()
+    /// Waits for half of `around` to one and a half of it, so that those who were refused together do not come back
+    /// together.
+    pub(crate) async fn pause(&self, around: Duration) {
+        let share = u32::from(u16::from_be_bytes(self.random()));
+        self.shared.context.sleep(around / 2 + around * share / u32::from(u16::MAX)).await;
     }
+}
 
-    /// Begins to write an object. Errors: `Overloaded`.
-    pub async fn put(&self, place: Place) -> Result<Writer<E>, Error> {
-        let _ = place;
-        todo!()
-    }
-
-    /// Makes `source`'s contents, without moving them, the current version of `place`.
-    /// Errors: as [`Writer::finish`].
-    pub async fn copy(
-        &self,
-        source: &Object,
-        place: Place,
-        metadata: Metadata,
-        condition: Condition,
-    ) -> Result<Written, Error> {
-        let _ = (source, place, metadata, condition);
-        todo!()
-    }
-
-    /// The key's current version, or the one named. Errors: `NoSuchBucket`, `NoSuchKey`, `NoSuchVersion`, `Marker`.
-    pub async fn head(&self, place: &Place, version: Option<VersionId>) -> Result<Object, Error> {
-        let _ = (place, version);
-        todo!()
-    }
-
-    /// The object's bytes in `range`, as far as the object goes.
-    pub fn read(&self, object: &Object, range: Range<u64>) -> Reader {
-        let _ = (object, range);
-        todo!()
-    }
-
-    /// One page of a bucket's current objects. Errors: `NoSuchBucket`.
-    pub async fn list(&self, request: ListRequest) -> Result<Page, Error> {
-        let _ = request;
-        todo!()
-    }
-
-    /// Puts a delete marker; every version stays. Errors: `NoSuchBucket`, `PreconditionFailed`.
-    pub async fn delete(&self, place: &Place, condition: Condition) -> Result<Deleted, Error> {
-        let _ = (place, condition);
-        todo!()
-    }
-
-    /// Opens a multipart upload. `metadata` come back in [`Upload`]: the caller decides at completion what the
-    /// object's are. Errors: `NoSuchBucket`, `MetadataTooLarge`.
-    pub async fn create_upload(&self, place: Place, metadata: Metadata) -> Result<UploadId, Error> {
-        let _ = (place, metadata);
-        todo!()
-    }
-
-    /// The open upload. Errors: `NoSuchUpload`.
-    pub async fn head_upload(&self, place: &Place, upload: UploadId) -> Result<Upload, Error> {
-        let _ = (place, upload);
-        todo!()
-    }
-
-    /// Begins to write a part; it replaces the part of this number, if any. Errors: `NoSuchUpload`,
-    /// `InvalidPart` (the number is not 1 to 10,000), `Overloaded`.
-    pub async fn put_part(
-        &self,
-        place: &Place,
-        upload: UploadId,
-        number: u16,
-    ) -> Result<PartWriter<E>, Error> {
-        let _ = (place, upload, number);
-        todo!()
-    }
-
-    /// Joins parts, given by number and ETag, into the key's current version and closes the upload.
-    /// Errors: `NoSuchUpload`, `InvalidPart`, `InvalidPartOrder`, `PartTooSmall`, `TooLarge`, `Conflict` (parts are
-    /// being put at the same time), and as [`Writer::finish`].
-    pub async fn complete_upload(
-        &self,
-        place: &Place,
-        upload: UploadId,
-        parts: Vec<(u16, String)>,
-        metadata: Metadata,
-        condition: Condition,
-    ) -> Result<Written, Error> {
-        let _ = (place, upload, parts, metadata, condition);
-        todo!()
-    }
-
-    /// Closes the upload without an object. Errors: `NoSuchUpload`.
-    pub async fn abort_upload(&self, place: &Place, upload: UploadId) -> Result<(), Error> {
-        let _ = (place, upload);
-        todo!()
-    }
-
-    /// One page of a bucket's open uploads. Errors: `NoSuchBucket`.
-    pub async fn list_uploads(&self, request: UploadsRequest) -> Result<UploadsPage, Error> {
-        let _ = request;
-        todo!()
-    }
-
-    /// One page of an open upload's parts with numbers greater than `after`. Errors: `NoSuchUpload`.
-    pub async fn list_parts(
-        &self,
-        place: &Place,
-        upload: UploadId,
-        after: u16,
-        limit: usize,
-    ) -> Result<PartsPage, Error> {
-        let _ = (place, upload, after, limit);
-        todo!()
-    }
-
-    /// The parts that an object was made of, in order; none when it was not a multipart upload.
-    pub async fn object_parts(&self, object: &Object) -> Result<Vec<Part>, Error> {
-        let _ = object;
-        todo!()
-    }
-
-    /// The write receipt of a version (current when `None`), with the opening of its content commitment.
-    /// Errors: as [`Self::head`]; a delete marker has a receipt too, without an opening.
-    pub async fn receipt(&self, place: &Place, version: Option<VersionId>) -> Result<Receipt, Error> {
-        let _ = (place, version);
-        todo!()
-    }
-
-    /// The network as this gateway sees it now. Never fails: it says who does not answer.
-    pub async fn status(&self) -> Status {
-        todo!()
-    }
+fn start_link<E: Context>(
+    context: &E,
+    network: Digest,
+    key: &SecretKey,
+    node: &PublicKey,
+    address: SocketAddr,
+    limits: &Limits,
+) -> Result<link::Client, ConnectError> {
+    let peer = ed25519::PublicKey::decode(Copying(&node.0)).map_err(|_| ConnectError::InvalidKey(*node))?;
+    let key = Zeroizing::new(key.seed());
+    let key = ed25519::PrivateKey::decode(Copying(&*key)).expect("any 32 bytes are a seed");
+    let config =
+        link::ClientConfig { key, namespace: network.0.to_vec(), peer, address, limits: limits.link.clone() };
+    Ok(link::Client::start(context.child("link"), config))
 }

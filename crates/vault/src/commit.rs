@@ -1,0 +1,116 @@
+//! Submitting transactions: the one place where the vault changes anything.
+
+use crate::{Condition, Context, Error, Vault, Written};
+use bytes::Bytes;
+use chain::client::{Committed, ReadError, SubmitError};
+use ledger::Refusal;
+use proof::{
+    Transaction,
+    transaction::{KeyAt, Operation, Place, Precondition},
+    wire::List,
+};
+use std::time::UNIX_EPOCH;
+
+/// What is to be done, if what must hold holds.
+#[derive(Default)]
+pub(crate) struct Intent {
+    pub preconditions: Vec<Precondition>,
+    pub operations: Vec<Operation>,
+    /// The bytes that the operations name, in order.
+    pub attachments: Vec<Bytes>,
+}
+
+impl Intent {
+    pub(crate) fn of(operation: Operation) -> Self {
+        Self { operations: vec![operation], ..Self::default() }
+    }
+
+    pub(crate) fn with(mut self, attachments: impl IntoIterator<Item = Bytes>) -> Self {
+        self.attachments.extend(attachments);
+        self
+    }
+
+    pub(crate) fn requiring(mut self, preconditions: impl IntoIterator<Item = Precondition>) -> Self {
+        self.preconditions.extend(preconditions);
+        self
+    }
+}
+
+impl Condition {
+    /// The precondition that says so of this key.
+    pub(crate) fn on(self, place: &Place) -> Option<Precondition> {
+        match self {
+            Self::None => None,
+            Self::IfAbsent => Some(Precondition::KeyAbsent(place.clone())),
+            Self::IfVersion(version) => Some(Precondition::KeyAt(KeyAt { place: place.clone(), version })),
+        }
+    }
+}
+
+impl<E: Context> Vault<E> {
+    /// Signs and submits, and returns when it is final and a quorum has applied it. When the nodes are overloaded it
+    /// submits the same transaction again: no id is executed twice.
+    pub(crate) async fn commit(&self, intent: Intent) -> Result<Committed, Error> {
+        let shared = &self.shared;
+        let now = shared.context.current().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let few = "an intent of the vault has few operations";
+        let transaction = Transaction {
+            network: shared.network,
+            tenant: shared.tenant,
+            signer: shared.key.public_key(),
+            nonce: self.random(),
+            expires_ms: (now + shared.limits.expiry).as_millis() as u64,
+            preconditions: List::new(intent.preconditions).expect(few),
+            operations: List::new(intent.operations).expect(few),
+        };
+        let signed = transaction.sign(&shared.key, intent.attachments);
+        self.patiently(|| async { shared.chain.submit(signed.clone()).await.map_err(Error::from) }).await
+    }
+}
+
+/// The first operation of what was committed.
+pub(crate) fn written(committed: &Committed) -> Written {
+    Written {
+        version: committed.version(0),
+        time_ms: committed.time_ms(),
+        transaction: committed.transaction,
+    }
+}
+
+impl From<SubmitError> for Error {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Refused { refusal, .. } => refusal.into(),
+            SubmitError::Overloaded => Self::Overloaded,
+            SubmitError::Expired | SubmitError::Unavailable { .. } => Self::Unavailable(error.to_string()),
+            SubmitError::Unknown { .. } => Self::Unknown(error.to_string()),
+            SubmitError::Inadmissible(_) | SubmitError::RefusedUnknown { .. } => {
+                Self::NotAllowed(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NoSuchBucket => Self::NoSuchBucket,
+            Refusal::BucketExists => Self::BucketExists,
+            Refusal::BucketNotEmpty => Self::BucketNotEmpty,
+            Refusal::KeyPresent | Refusal::KeyMissing | Refusal::KeyChanged => Self::PreconditionFailed,
+            Refusal::NoSuchUpload => Self::NoSuchUpload,
+            Refusal::UploadChanged => Self::Conflict,
+            Refusal::Expired => Self::Unavailable(refusal.to_string()),
+            other => Self::NotAllowed(other.to_string()),
+        }
+    }
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Overloaded => Self::Overloaded,
+            ReadError::Unavailable { .. } | ReadError::Disagreement => Self::Unavailable(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Listing a bucket's current objects.
+
+use crate::{
+    Context, Error, ListAfter, ListRequest, Listed, Metadata, Page, Vault,
+    sealed::{SealedVersion, Subject, unseal},
+};
+use chain::client::{After, ObjectView, ObjectsQuery};
+use proof::{
+    limits::{CHUNK_LENGTH, CHUNK_TAG_LENGTH, OBJECT_KEY_MAX},
+    wire::Octets,
+};
+
+/// Objects and prefixes of one page: S3's limit.
+pub const LIST_LIMIT_MAX: usize = 1000;
+
+type Text = Octets<OBJECT_KEY_MAX>;
+
+/// As much of a text as a key can have. A key is greater than the text exactly when it is greater than this.
+pub(crate) fn cut(text: &str) -> Text {
+    Octets::new(text.as_bytes()[..text.len().min(OBJECT_KEY_MAX)].to_vec()).expect("cut to size")
+}
+
+impl<E: Context> Vault<E> {
+    /// One page of a bucket's current objects, at most [`LIST_LIMIT_MAX`]. An object whose sealed body does not open
+    /// is listed without metadata: [`Self::head`] tells why. Errors: `NoSuchBucket`.
+    pub async fn list(&self, request: ListRequest) -> Result<Page, Error> {
+        let limit = request.limit.min(LIST_LIMIT_MAX);
+        if limit == 0 || request.prefix.len() > OBJECT_KEY_MAX {
+            self.head_bucket(&request.bucket).await?;
+            return Ok(Page::default());
+        }
+        // No key has a longer delimiter in it.
+        let delimiter = request.delimiter.filter(|delimiter| delimiter.len() <= OBJECT_KEY_MAX);
+        let mut query = ObjectsQuery {
+            tenant: self.shared.tenant,
+            bucket: request.bucket,
+            prefix: cut(&request.prefix),
+            delimiter: cut(&delimiter.unwrap_or_default()),
+            after: request.after.map_or(After::Start, after),
+            limit: limit as u16,
+        };
+        let mut page = Page::default();
+        // A page of the chain's is bounded in bytes too, and may be short, or even empty, though more follow.
+        loop {
+            let view = self
+                .patiently(|| async { Ok(self.shared.chain.list(query.clone()).await?) })
+                .await?
+                .ok_or(Error::NoSuchBucket)?;
+            page.objects.extend(view.objects.into_iter().map(|object| self.listed(object)));
+            page.prefixes.extend(view.prefixes);
+            let count = page.objects.len() + page.prefixes.len();
+            match view.next {
+                None => return Ok(Page { next: None, ..page }),
+                Some(next) if count > 0 => return Ok(Page { next: Some(reached(next)?), ..page }),
+                Some(next) => query.after = next,
+            }
+        }
+    }
+
+    fn listed(&self, view: ObjectView) -> Listed {
+        let ObjectView { entry, sealed } = view;
+        let subject = Subject::Version(&entry.place);
+        let opened = unseal::<SealedVersion>(&self.shared.master_key, self.shared.tenant, subject, &sealed)
+            .and_then(|sealed| Ok((sealed.length, sealed.metadata.open()?)));
+        let (length, metadata) = opened.unwrap_or_else(|error| {
+            tracing::warn!(place = ?entry.place, version = %entry.version, %error, "listed without metadata");
+            (plaintext_length(entry.body().map_or(0, |body| body.ciphertext_length)), Metadata::default())
+        });
+        Listed { key: entry.place.key, version: entry.version, time_ms: entry.time_ms, length, metadata }
+    }
+}
+
+fn after(after: ListAfter) -> After {
+    match after {
+        ListAfter::Key(text) => After::Key(cut(&text)),
+        ListAfter::Prefix(text) => After::Prefix(cut(&text)),
+    }
+}
+
+fn reached(after: After) -> Result<ListAfter, Error> {
+    let text = |text: Text| {
+        let text = std::str::from_utf8(&text).map(str::to_owned);
+        text.map_err(|_| Error::Damaged("a listing goes on after what is no text".into()))
+    };
+    Ok(match after {
+        After::Start => ListAfter::Key(String::new()),
+        After::Key(key) => ListAfter::Key(text(key)?),
+        After::Prefix(prefix) => ListAfter::Prefix(text(prefix)?),
+    })
+}
+
+/// Bytes of plaintext in this much ciphertext, if it is a single segment.
+fn plaintext_length(ciphertext_length: u64) -> u64 {
+    let chunks = ciphertext_length.div_ceil(CHUNK_LENGTH + CHUNK_TAG_LENGTH);
+    ciphertext_length.saturating_sub(chunks * CHUNK_TAG_LENGTH)
+}

@@ -1,0 +1,84 @@
+//! Objects: put, read, copy, delete.
+
+use crate::{
+    Condition, Context, Deleted, Error, Metadata, Object, Reader, Vault, Writer, Written,
+    commit::{Intent, written},
+    metadata::Fields,
+    object,
+    sealed::{SealedVersion, Subject},
+};
+use chain::client::{HeadView, PayloadView};
+use proof::{
+    VersionId,
+    transaction::{Attachment, Body, Operation, Place, PutMarker, PutVersion},
+    wire::Encode,
+};
+use std::ops::Range;
+
+impl<E: Context> Vault<E> {
+    /// Begins to write an object. Errors: `Overloaded`.
+    pub async fn put(&self, place: Place) -> Result<Writer<E>, Error> {
+        Writer::open(self, place).await
+    }
+
+    /// The key's current version, or the one named. Errors: `NoSuchBucket`, `NoSuchKey`, `NoSuchVersion`, `Marker`.
+    pub async fn head(&self, place: &Place, version: Option<VersionId>) -> Result<Object, Error> {
+        match (self.view(place, version).await?, version) {
+            (HeadView::Object(view), _) => object::open(&self.shared.master_key, self.shared.tenant, view),
+            (HeadView::Marker(entry), None) => Err(Error::NoSuchKey { marker: Some(entry.version) }),
+            (HeadView::Marker(entry), Some(marker)) => Err(Error::Marker { marker, time_ms: entry.time_ms }),
+            (HeadView::Absent, None) => Err(Error::NoSuchKey { marker: None }),
+            (HeadView::Absent, Some(_)) => Err(Error::NoSuchVersion),
+            (HeadView::NoBucket, _) => Err(Error::NoSuchBucket),
+        }
+    }
+
+    /// What the key, or the version named, holds: proven.
+    pub(crate) async fn view(&self, place: &Place, version: Option<VersionId>) -> Result<HeadView, Error> {
+        let (chain, tenant) = (&self.shared.chain, self.shared.tenant);
+        self.patiently(|| async {
+            Ok(match version {
+                Some(version) => chain.version(tenant, place, version).await?,
+                None => chain.head(tenant, place).await?,
+            })
+        })
+        .await
+    }
+
+    /// The object's bytes in `range`, as far as the object goes. Errors of the stream: `Damaged`, `Overloaded`,
+    /// `Unavailable`.
+    pub fn read(&self, object: &Object, range: Range<u64>) -> Reader {
+        Reader::open(self, object, range.start..range.end.min(object.length))
+    }
+
+    /// Makes `source`'s contents, without moving them, the current version of `place`.
+    /// Errors: as [`Writer::finish`].
+    pub async fn copy(
+        &self,
+        source: &Object,
+        place: Place,
+        metadata: Metadata,
+        condition: Condition,
+    ) -> Result<Written, Error> {
+        let contents = &source.contents;
+        let sealed = SealedVersion { metadata: Fields::new(metadata)?, ..contents.sealed.clone() };
+        let sealed = self.seal(Subject::Version(&place), &sealed)?;
+        let named = match &contents.ciphertext {
+            PayloadView::Inline(ciphertext) => ciphertext.clone(),
+            PayloadView::Manifest(manifest) => manifest.encode(),
+        };
+        let body = Body { sealed: Attachment::of(&sealed), ..contents.body.clone() };
+        let required = condition.on(&place);
+        let put = Operation::PutVersion(PutVersion { place, body });
+        let intent = Intent::of(put).with([sealed, named]).requiring(required);
+        Ok(written(&self.commit(intent).await?))
+    }
+
+    /// Puts a delete marker; every version stays. Errors: `NoSuchBucket`, `PreconditionFailed`.
+    pub async fn delete(&self, place: &Place, condition: Condition) -> Result<Deleted, Error> {
+        let put = Operation::PutMarker(PutMarker { place: place.clone() });
+        let intent = Intent::of(put).requiring(condition.on(place));
+        let Written { version, time_ms, transaction } = written(&self.commit(intent).await?);
+        Ok(Deleted { marker: version, time_ms, transaction })
+    }
+}
