@@ -1,5 +1,7 @@
 //! The crate from outside, on the deterministic runtime.
 
+mod client;
+mod cluster;
 mod collect;
 mod crash;
 mod damage;
