@@ -68,7 +68,9 @@ impl Default for Shards {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file cannot be read.
-    #[error("cannot read {path}: {error}. Check the path and its permissions; `outlast init` writes a complete configuration")]
+    #[error(
+        "cannot read {path}: {error}. Check the path and its permissions; `outlast init` writes a complete configuration"
+    )]
     Read {
         /// The file.
         path: PathBuf,
@@ -84,13 +86,17 @@ pub enum ConfigError {
         error: Box<toml::de::Error>,
     },
     /// A key file is wrong.
-    #[error("{path} is not a key: it must hold 64 lower-case hexadecimal digits. Restore it from your backup")]
+    #[error(
+        "{path} is not a key: it must hold 64 lower-case hexadecimal digits. Restore it from your backup"
+    )]
     Key {
         /// The file.
         path: PathBuf,
     },
     /// A key file can be read by others.
-    #[error("{path} can be read by others (mode {mode:o}). Run `chmod 600 {path}`, and replace the key if others may have read it")]
+    #[error(
+        "{path} can be read by others (mode {mode:o}). Run `chmod 600 {path}`, and replace the key if others may have read it"
+    )]
     Exposed {
         /// The file.
         path: PathBuf,
@@ -106,7 +112,9 @@ pub enum ConfigError {
         error: proof::genesis::GenesisError,
     },
     /// The peers are not the genesis committee.
-    #[error("the nodes in the configuration are not those of the genesis file: {0}. Copy the [[nodes]] entries again from another node")]
+    #[error(
+        "the nodes in the configuration are not those of the genesis file: {0}. Copy the [[nodes]] entries again from another node"
+    )]
     Nodes(String),
     /// The key is of no member.
     #[error("the key {0} is of no node of this network. Use the key file that belongs to this configuration")]
@@ -142,7 +150,8 @@ impl Config {
         let key = load_key(&config.key)?;
         let public_key = key.public_key();
         let index = genesis.committee.index(&public_key).ok_or(ConfigError::NotMember(public_key))?;
-        let consensus = in_order(&genesis, config.nodes.iter().map(|peer| (peer.key.as_str(), peer.consensus)))?;
+        let consensus =
+            in_order(&genesis, config.nodes.iter().map(|peer| (peer.key.as_str(), peer.consensus)))?;
         Ok(Loaded { config, genesis, key, index, consensus })
     }
 }

@@ -1,11 +1,13 @@
 //! A node: the server halves of `shards` and `chain`, wired from a configuration. Assembly only.
 //!
-//! [`config`] reads what the node is told, [`voting`] decides whether it may vote, [`run()`] starts everything and
-//! [`serve`] stands in front of it. Nothing here decides anything about objects, transactions or blocks.
+//! [`config`] reads what the node is told, [`voting`] decides whether it may vote, [`assemble()`] starts
+//! everything over any runtime, [`serve`] stands in front of it, and [`run()`] makes a process of it. Nothing here decides anything about objects, transactions or blocks.
 
+pub mod assemble;
 pub mod config;
 pub mod run;
 pub mod serve;
 pub mod voting;
 
-pub use run::{Logs, RunError, link_namespace, run};
+pub use assemble::{Node, Parts, assemble, link_namespace};
+pub use run::{Logs, RunError, run};

@@ -1,28 +1,21 @@
-//! A node, assembled: shard store, index, engine, and the server in front of them.
+//! A node as a process: its directory, ports, runtime and end.
 
 use crate::{
+    assemble::{Node, Parts, assemble, engine_key},
     config::Loaded,
-    serve::Front,
     voting::{self, Standing},
 };
 use chain::{
     application::Network,
-    block::Block,
-    engine::{self, Derived, References, Timeouts},
+    engine::Timeouts,
     index::{Disk, Index},
     network::{self, Addresses},
-    query::Query,
-    reader::Reader,
 };
-use commonware_codec::DecodeExt as _;
-use commonware_cryptography::ed25519;
 use commonware_runtime::{
-    Clock as _, Network as _, Runner as _, Spawner as _, Supervisor as _,
+    Network as _, Runner as _, Spawner as _, Supervisor as _,
     tokio::{self, telemetry},
 };
-use commonware_utils::channel::mpsc;
-use proof::SecretKey;
-use shards::{Server as ShardServer, ServerConfig, ShardStore, StoreConfig};
+use shards::StoreConfig;
 use std::{
     fs::{File, TryLockError},
     future::Future,
@@ -34,10 +27,6 @@ use std::{
 };
 use tracing::{error, info, warn};
 
-/// Blocks' references on their way to the shard store.
-const REFERENCES: usize = 32;
-/// How often shards that nothing refers to are looked for.
-const COLLECT_EVERY: Duration = Duration::from_secs(600);
 /// Bytes of the index's cache.
 const INDEX_CACHE_BYTES: u64 = 32 << 20;
 /// How long tasks may take to end at shutdown.
@@ -58,7 +47,9 @@ pub enum RunError {
     #[error("another process uses {0}. Stop it first: two nodes with one key endanger the network")]
     Locked(PathBuf),
     /// A port cannot be listened on.
-    #[error("cannot listen on {address}: {error}. Stop what uses the port, or change {setting} in the configuration")]
+    #[error(
+        "cannot listen on {address}: {error}. Stop what uses the port, or change {setting} in the configuration"
+    )]
     Port {
         /// The address.
         address: SocketAddr,
@@ -103,9 +94,8 @@ pub fn run(
     let standing =
         voting::standing(directory, &loaded.config.permit, loaded.genesis.id(), &loaded.key.public_key())
             .map_err(|error| RunError::Directory { path: directory.clone(), error })?;
-    let runtime = tokio::Config::new()
-        .with_storage_directory(directory.join("storage"))
-        .with_tcp_nodelay(Some(true));
+    let runtime =
+        tokio::Config::new().with_storage_directory(directory.join("storage")).with_tcp_nodelay(Some(true));
     tokio::Runner::new(runtime).start(|context| async move {
         let level = if logs.debug { tracing::Level::DEBUG } else { tracing::Level::INFO };
         let settings = telemetry::Logs { level, json: logs.json };
@@ -128,7 +118,8 @@ fn lock(directory: &Path) -> Result<File, RunError> {
 /// The engine panics on a port that is taken; a message is better.
 fn probe_ports(loaded: &Loaded) -> Result<(), RunError> {
     let config = &loaded.config;
-    let ports = [("consensus_listen", Some(config.consensus_listen)), ("metrics_listen", config.metrics_listen)];
+    let ports =
+        [("consensus_listen", Some(config.consensus_listen)), ("metrics_listen", config.metrics_listen)];
     for (setting, address) in ports {
         let Some(address) = address else { continue };
         TcpListener::bind(address).map_err(|error| RunError::Port { address, setting, error })?;
@@ -147,69 +138,41 @@ async fn node(
     let network = Arc::new(Network::new::<tokio::Context>(genesis));
     info!(node = number, key = %key.public_key(), network = %network.id, votes, "starting");
     if !votes {
-        warn!("this node's journal of votes is gone or not its own: it observes, stores and serves, and does not vote");
+        warn!(
+            "this node's journal of votes is gone or not its own: it observes, stores and serves, and does not vote"
+        );
     }
 
-    let store = ShardStore::open(
-        context.child("shards"),
-        StoreConfig {
-            segment_bytes: config.shards.segment_bytes,
-            grace: Duration::from_secs(config.shards.grace_seconds),
-            bytes_max: config.shards.bytes_max,
-            ..StoreConfig::new("shards")
-        },
-    )
-    .await?;
     let index = Index::open(Disk::open(&config.directory.join("index"), INDEX_CACHE_BYTES)?)?;
     let listener = context.bind(config.gateway_listen).await.map_err(|error| RunError::Port {
         address: config.gateway_listen,
         setting: "gateway_listen",
         error: io::Error::other(error.to_string()),
     })?;
-
-    let engine_key = engine_key(&key);
     let addresses = Addresses { listen: config.consensus_listen, nodes: consensus };
     let (channels, oracle) =
-        network::start(context.child("network"), &network.genesis, engine_key.clone(), addresses);
-    let (references, referenced) = mpsc::channel(REFERENCES);
-    let engine_config = engine::Config {
-        partition: "chain".into(),
-        network: network.clone(),
-        key: engine_key.clone(),
+        network::start(context.child("network"), &network.genesis, engine_key(&key), addresses);
+    let parts = Parts {
+        network,
+        key,
         votes,
-        timeouts: Timeouts::default(),
-        index: Indexer { index: index.clone(), network: network.clone() },
-        referenced_height: store.referenced_height(),
-        references,
-    };
-    let engine = engine::start(context.child("engine"), engine_config, channels, oracle.clone(), oracle).await;
-    let keeper = context.child("keep").spawn({
-        let store = store.clone();
-        move |context| keep(context, store, referenced)
-    });
-
-    let reader = Reader::new(context.child("reader"), network.clone(), &engine, votes);
-    let shards = ShardServer::new(
-        store,
-        ServerConfig {
-            network: network.id,
-            committee: network.genesis.committee.clone(),
-            node: u8::try_from(number).expect("a committee has at most 31 nodes"),
-            key,
+        partition: "node".into(),
+        shards: StoreConfig {
+            segment_bytes: config.shards.segment_bytes,
+            grace: Duration::from_secs(config.shards.grace_seconds),
+            bytes_max: config.shards.bytes_max,
+            ..StoreConfig::new("shards")
         },
-    );
-    let front = Front::new(network.clone(), Query::new(context.child("query"), reader, index), shards);
-    let server = link::ServerConfig {
-        key: engine_key,
-        namespace: link_namespace(&network.id),
-        limits: link::Limits::default(),
+        index,
+        timeouts: Timeouts::default(),
     };
-    let serving = link::serve(context.child("serve"), listener, server, front);
+    let Node { consensus, keeper, server } =
+        assemble(context.child("node"), parts, channels, oracle.clone(), oracle, listener).await?;
     info!(gateway = %config.gateway_listen, consensus = %config.consensus_listen, "serving");
 
     let ended = futures::future::select(
         Box::pin(shutdown),
-        futures::future::select(engine.consensus, futures::future::select(keeper, serving)),
+        futures::future::select(consensus, futures::future::select(keeper, server)),
     )
     .await;
     let result = match ended {
@@ -225,57 +188,4 @@ async fn node(
     // A task that is slow to stop leaves nothing that a restart does not recover.
     let _ = context.stop(0, Some(STOP_TIMEOUT)).await;
     result
-}
-
-/// The namespace of links between gateways and the nodes of this network.
-pub fn link_namespace(network: &proof::Digest) -> Vec<u8> {
-    [b"outlast/link/1".as_slice(), &network.0].concat()
-}
-
-fn engine_key(key: &SecretKey) -> ed25519::PrivateKey {
-    ed25519::PrivateKey::decode(key.seed().to_vec()).expect("every 32 bytes are a key")
-}
-
-/// Brings the index along with the chain.
-struct Indexer {
-    index: Index<Disk>,
-    network: Arc<Network>,
-}
-
-impl Derived for Indexer {
-    fn height(&self) -> u64 {
-        self.index.height()
-    }
-
-    fn follow(&mut self, block: &Block) {
-        let context = ledger::BlockContext {
-            genesis: &self.network.genesis,
-            network: self.network.id,
-            height: block.header.height,
-            time_ms: block.header.time_ms,
-        };
-        let applied = self.index.apply(&context, &block.transactions, &block.outcomes);
-        applied.expect("the index takes the next block, or is not to be used");
-    }
-}
-
-/// Tells the shard store what the chain refers to, and has it drop what nothing does.
-async fn keep(context: tokio::Context, store: ShardStore<tokio::Context>, mut referenced: mpsc::Receiver<References>) {
-    let mut collect_at = context.current() + COLLECT_EVERY;
-    loop {
-        commonware_macros::select! {
-            references = referenced.recv() => {
-                let Some(References { height, manifests }) = references else { return };
-                let kept = store.reference(height, &manifests).await;
-                kept.expect("references can be written, or the store is not to be used");
-            },
-            _ = context.sleep_until(collect_at) => {
-                match store.collect(context.current()).await {
-                    Ok(collected) => info!(?collected, "collected what nothing refers to"),
-                    Err(error) => warn!(%error, "could not collect what nothing refers to"),
-                }
-                collect_at = context.current() + COLLECT_EVERY;
-            },
-        }
-    }
 }

@@ -1,14 +1,7 @@
 //! What stands in front of a node: whom it lets in, and where requests go.
 
 use bytes::Bytes;
-use chain::{
-    application::Network,
-    block::public_key,
-    engine,
-    index::Store,
-    query::Query,
-    reader::Reader,
-};
+use chain::{application::Network, block::public_key, engine, index::Store, query::Query, reader::Reader};
 use commonware_cryptography::ed25519;
 use link::{Handler, Response};
 use shards::Server as ShardServer;
@@ -44,7 +37,9 @@ impl<E: Context, S: Store> Handler for Front<E, S> {
     async fn admit(&self, peer: &ed25519::PublicKey) -> bool {
         let key = public_key(peer);
         let genesis = &self.network.genesis;
-        genesis.committee.index(&key).is_some() || genesis.approvers.contains(&key) || self.chain.is_signer(&key)
+        genesis.committee.index(&key).is_some()
+            || genesis.approvers.contains(&key)
+            || self.chain.is_signer(&key)
     }
 
     async fn handle(&self, peer: &ed25519::PublicKey, lane: u8, request: Bytes) -> Response {

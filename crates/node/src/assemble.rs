@@ -1,0 +1,172 @@
+//! A node, assembled over any runtime: shard store, index, engine, and the server in front of them.
+
+use crate::serve::{Context, Front};
+use chain::{
+    application::Network,
+    block::Block,
+    engine::{self, Derived, References, Timeouts},
+    index::{Index, Store},
+    network::Channels,
+    query::Query,
+    reader::Reader,
+};
+use commonware_codec::DecodeExt as _;
+use commonware_cryptography::ed25519;
+use commonware_p2p::{Blocker, Provider, Receiver, Sender};
+use commonware_runtime::{Handle, Listener};
+use commonware_utils::channel::mpsc;
+use proof::SecretKey;
+use shards::{Server as ShardServer, ServerConfig, ShardStore, StoreConfig};
+use std::{sync::Arc, time::Duration};
+use tracing::{info, warn};
+
+/// Blocks' references on their way to the shard store.
+const REFERENCES: usize = 32;
+/// How often shards that nothing refers to are looked for.
+const COLLECT_EVERY: Duration = Duration::from_secs(600);
+
+/// Who the node is and how it takes part.
+pub struct Parts<S> {
+    /// The network's facts.
+    pub network: Arc<Network>,
+    /// The node's key.
+    pub key: SecretKey,
+    /// Whether it votes.
+    pub votes: bool,
+    /// What the names of its storage partitions begin with.
+    pub partition: String,
+    /// How shards are kept. The partition is chosen here.
+    pub shards: StoreConfig,
+    /// The rows of its index.
+    pub index: Index<S>,
+    /// Consensus timeouts.
+    pub timeouts: Timeouts,
+}
+
+/// A running node. None of its tasks ends by itself unless something is badly wrong.
+pub struct Node {
+    /// Consensus.
+    pub consensus: Handle<()>,
+    /// The task that tells the shard store what the chain refers to.
+    pub keeper: Handle<()>,
+    /// The server of gateways.
+    pub server: Handle<()>,
+}
+
+/// Starts a node that talks to others over `channels` and to gateways through `listener`.
+///
+/// # Panics
+///
+/// If its key is of no member, and on storage failure.
+pub async fn assemble<E, S, Tx, Rx, P, B, L>(
+    context: E,
+    parts: Parts<S>,
+    channels: Channels<Tx, Rx>,
+    peers: P,
+    blocker: B,
+    listener: L,
+) -> Result<Node, shards::StoreError>
+where
+    E: Context + link::Context,
+    S: Store,
+    Tx: Sender<PublicKey = ed25519::PublicKey>,
+    Rx: Receiver<PublicKey = ed25519::PublicKey>,
+    P: Provider<PublicKey = ed25519::PublicKey>,
+    B: Blocker<PublicKey = ed25519::PublicKey>,
+    L: Listener,
+{
+    let Parts { network, key, votes, partition, shards, index, timeouts } = parts;
+    let member =
+        network.genesis.committee.index(&key.public_key()).expect("a node is a member of its committee");
+    let store_config = StoreConfig { partition: format!("{partition}-shards"), ..shards };
+    let store = ShardStore::open(context.child("shards"), store_config).await?;
+    let engine_key = engine_key(&key);
+    let (references, referenced) = mpsc::channel(REFERENCES);
+    let engine_config = engine::Config {
+        partition: format!("{partition}-chain"),
+        network: network.clone(),
+        key: engine_key.clone(),
+        votes,
+        timeouts,
+        index: Indexer { index: index.clone(), network: network.clone() },
+        referenced_height: store.referenced_height(),
+        references,
+    };
+    let engine = engine::start(context.child("engine"), engine_config, channels, peers, blocker).await;
+    let keeper = context.child("keep").spawn({
+        let store = store.clone();
+        move |context| keep(context, store, referenced)
+    });
+    let reader = Reader::new(context.child("reader"), network.clone(), &engine, votes);
+    let shards = ShardServer::new(
+        store,
+        ServerConfig {
+            network: network.id,
+            committee: network.genesis.committee.clone(),
+            node: u8::try_from(member).expect("a committee has at most 31 nodes"),
+            key,
+        },
+    );
+    let query = Query::new(context.child("query"), reader, index);
+    let server = link::ServerConfig {
+        key: engine_key,
+        namespace: link_namespace(&network.id),
+        limits: link::Limits::default(),
+    };
+    let server = link::serve(context.child("serve"), listener, server, Front::new(network, query, shards));
+    Ok(Node { consensus: engine.consensus, keeper, server })
+}
+
+/// The namespace of links between gateways and the nodes of this network.
+pub fn link_namespace(network: &proof::Digest) -> Vec<u8> {
+    [b"outlast/link/1".as_slice(), &network.0].concat()
+}
+
+/// The key in the engine's form.
+pub fn engine_key(key: &SecretKey) -> ed25519::PrivateKey {
+    ed25519::PrivateKey::decode(key.seed().to_vec()).expect("every 32 bytes are a key")
+}
+
+/// Brings the index along with the chain.
+struct Indexer<S> {
+    index: Index<S>,
+    network: Arc<Network>,
+}
+
+impl<S: Store> Derived for Indexer<S> {
+    fn height(&self) -> u64 {
+        self.index.height()
+    }
+
+    fn follow(&mut self, block: &Block) {
+        let context = ledger::BlockContext {
+            genesis: &self.network.genesis,
+            network: self.network.id,
+            height: block.header.height,
+            time_ms: block.header.time_ms,
+        };
+        let applied = self.index.apply(&context, &block.transactions, &block.outcomes);
+        applied.expect("the index takes the next block, or is not to be used");
+    }
+}
+
+/// Tells the shard store what the chain refers to, and has it drop what nothing does.
+async fn keep<E: Context>(context: E, store: ShardStore<E>, mut referenced: mpsc::Receiver<References>) {
+    let mut collect_at = context.current() + COLLECT_EVERY;
+    loop {
+        commonware_macros::select! {
+            references = referenced.recv() => {
+                let Some(References { height, manifests }) = references else { return };
+                let kept = store.reference(height, &manifests).await;
+                kept.expect("references can be written, or the store is not to be used");
+            },
+            _ = context.sleep_until(collect_at) => {
+                match store.collect(context.current()).await {
+                    Ok(collected) => info!(?collected, "collected what nothing refers to"),
+                    Err(error) => warn!(%error, "could not collect what nothing refers to"),
+                }
+                collect_at = context.current() + COLLECT_EVERY;
+            },
+        }
+    }
+}
