@@ -1,0 +1,119 @@
+//! The bytes of the state: all nodes, of all releases, must write the same. A change here needs a new domain or tag, and
+//! the old one read for ever.
+
+use crate::network::{TENANT, bucket, owner, place, upload};
+use ledger::{
+    APPLIED, RECORD_BYTES, Record, Refusal, StateKey, key,
+    record::{Bucket, Chain, Head, Kind, Outcome, Part, Signer, Tenant, Upload, UploadState, Version},
+};
+use proof::{Digest, VersionId, digest::sha256};
+
+fn version() -> VersionId {
+    VersionId { height: 1 << 40, index: 2, operation: 3 }
+}
+
+fn keys() -> Vec<StateKey> {
+    vec![
+        key::chain(),
+        key::tenant(&TENANT),
+        key::signer(&TENANT, &owner().public_key()),
+        key::bucket(&TENANT, &bucket("one")),
+        key::head(&TENANT, &place("one", "key")),
+        key::version(&TENANT, &place("one", "key"), &version()),
+        key::upload(&TENANT, &upload(1)),
+        key::part(&TENANT, &upload(1), 1),
+        key::outcome(&Digest([1; 32])),
+    ]
+}
+
+fn records() -> Vec<Record> {
+    let (version, entry, time_ms) = (version(), Digest([0xee; 32]), 4);
+    let state = UploadState::Completed;
+    vec![
+        Chain { height: 1, time_ms }.into(),
+        Tenant { created_ms: 2, keys: 3 }.into(),
+        Signer { active: true }.into(),
+        Bucket { created: version, created_ms: 5, deleted: false, live: u64::MAX }.into(),
+        Head { version, kind: Kind::Marker, time_ms, entry }.into(),
+        Version { kind: Kind::Object, time_ms, entry }.into(),
+        Upload { state, revision: 6, version, head: Digest([0xdd; 32]), entry }.into(),
+        Part { version, entry }.into(),
+        Outcome { height: 7, index: 8, code: 20, time_ms }.into(),
+    ]
+}
+
+#[test]
+fn state_keys_and_records_are_frozen() {
+    let keys: Vec<u8> = keys().iter().flat_map(|key| key.0).collect();
+    let records: Vec<u8> = records().iter().flat_map(Record::to_bytes).collect();
+    let hash = |bytes: &[u8]| sha256("outlast/test/format", &[bytes]).to_string();
+    assert_eq!(hash(&keys), "09a7d6b4a724b067cba3e96b9165b8c30daeadc4f0fcceb80b6aea0f13402161");
+    assert_eq!(hash(&records), "b45e8a6e96b8c58efca1a5d7413d988d428caa55a8f3187c8c551592c00d9093");
+}
+
+#[test]
+fn every_kind_of_record_has_keys_of_its_own() {
+    let mut keys = keys();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), records().len());
+    let moved = [key::head(&TENANT, &place("abc", "de")), key::head(&TENANT, &place("abcd", "e"))];
+    assert_ne!(moved[0], moved[1], "the parts of a name do not run together");
+}
+
+#[test]
+fn records_come_back_and_nothing_else_does() {
+    for record in records() {
+        let bytes = record.to_bytes();
+        assert_eq!(Record::from_bytes(&bytes).unwrap(), record);
+        for bit in 0..RECORD_BYTES * 8 {
+            let mut flipped = bytes;
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(other) = Record::from_bytes(&flipped) {
+                assert!(other != record && other.to_bytes() == flipped, "bit {bit} of {record:?}");
+            }
+        }
+        let mut tailed = bytes;
+        tailed[RECORD_BYTES - 1] = 1;
+        assert!(Record::from_bytes(&tailed).is_err());
+    }
+    for tag in [0, 10, 0xff] {
+        let mut bytes = [0; RECORD_BYTES];
+        bytes[0] = tag;
+        assert!(Record::from_bytes(&bytes).is_err(), "tag {tag}");
+    }
+}
+
+#[test]
+fn refusals_keep_their_codes() {
+    let expected = [
+        (1, Refusal::Duplicate),
+        (2, Refusal::OtherNetwork),
+        (3, Refusal::Expired),
+        (4, Refusal::ExpiryTooFar),
+        (5, Refusal::NotSigner),
+        (6, Refusal::NotApprover),
+        (7, Refusal::MixedCreation),
+        (10, Refusal::NoSuchBucket),
+        (11, Refusal::BucketExists),
+        (12, Refusal::BucketNotEmpty),
+        (20, Refusal::KeyPresent),
+        (21, Refusal::KeyMissing),
+        (22, Refusal::KeyChanged),
+        (30, Refusal::UploadExists),
+        (31, Refusal::NoSuchUpload),
+        (32, Refusal::UploadChanged),
+        (40, Refusal::TenantExists),
+        (41, Refusal::SignerExists),
+        (42, Refusal::NoSuchSigner),
+        (43, Refusal::LastSigner),
+        (50, Refusal::Exhausted),
+    ];
+    let actual: Vec<_> = Refusal::ALL.iter().map(|refusal| (refusal.code(), *refusal)).collect();
+    assert_eq!(actual, expected);
+    for code in 0..=u16::MAX {
+        let refusal = expected.iter().find(|(known, _)| *known == code).map(|(_, refusal)| *refusal);
+        assert_eq!(Refusal::from_code(code), refusal);
+    }
+    assert_eq!(Refusal::from_code(APPLIED), None);
+}

@@ -1,0 +1,9 @@
+//! Tests of the ledger: the rules one by one, whole histories against a simple model, admission, hostile
+//! input, and the bytes of the state.
+
+mod admission;
+mod formats;
+mod hostile;
+mod model;
+mod network;
+mod rules;
