@@ -78,44 +78,47 @@ pub struct ContentCheck<'a> {
     opening: &'a ContentOpening,
     run: usize,
     hasher: ContentHasher,
+    /// Whether the bytes so far differ from the contents. Stays so.
+    failed: bool,
 }
 
 impl<'a> ContentCheck<'a> {
     /// A check against this opening.
     pub fn new(opening: &'a ContentOpening) -> Self {
-        Self { opening, run: 0, hasher: ContentHasher::new(&opening.salt) }
+        Self { opening, run: 0, hasher: ContentHasher::new(&opening.salt), failed: false }
     }
 
     /// Takes the next bytes; `false` as soon as they cannot be the contents.
     pub fn update(&mut self, mut bytes: &[u8]) -> bool {
-        while !bytes.is_empty() {
-            let Some(run) = self.opening.runs.get(self.run) else { return false };
+        while !bytes.is_empty() && !self.failed {
+            let Some(run) = self.opening.runs.get(self.run) else {
+                self.failed = true;
+                break;
+            };
             let room = run.length - self.hasher.length;
             let (now, later) = bytes.split_at(bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX)));
             self.hasher.update(now);
             bytes = later;
-            if self.hasher.length == run.length && !self.next_run() {
-                return false;
+            if self.hasher.length == run.length {
+                self.next_run();
             }
         }
-        true
+        !self.failed
     }
 
-    fn next_run(&mut self) -> bool {
+    fn next_run(&mut self) {
         let done = std::mem::replace(&mut self.hasher, ContentHasher::new(&self.opening.salt)).finish();
-        let expected = &self.opening.runs[self.run];
+        self.failed |= done != self.opening.runs[self.run];
         self.run += 1;
-        done == *expected
     }
 
     /// Whether all bytes given were exactly the contents.
     pub fn finish(mut self) -> bool {
-        while let Some(run) = self.opening.runs.get(self.run) {
-            if self.hasher.length != run.length || !self.next_run() {
-                return false;
-            }
+        // What is left must be empty runs.
+        while !self.failed && self.run < self.opening.runs.len() {
+            self.next_run();
         }
-        true
+        !self.failed
     }
 }
 
