@@ -104,3 +104,8 @@ impl Genesis {
 pub fn consensus_namespace(network: Digest) -> Vec<u8> {
     [b"outlast/consensus/1".as_slice(), &network.0].concat()
 }
+
+/// The namespace of handshakes between gateways and nodes of the network with this id.
+pub fn link_namespace(network: Digest) -> Vec<u8> {
+    [b"outlast/link/1".as_slice(), &network.0].concat()
+}
