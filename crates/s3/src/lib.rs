@@ -1,1 +1,43 @@
 //! The S3 surface: speaks the protocol, owns no truth.
+//!
+//! A request passes, in this order:
+//!
+//! 1. [`server`](serve): accepts connections and bounds them.
+//! 2. `edge`: bounds requests in work, and gives every answer its id.
+//! 3. `guard`, `features`: what must be signed, and which headers are honoured. All else is refused.
+//! 4. `body`, `framing`: watch the body as it comes.
+//! 5. The crate `s3s`: verifies the signature, parses the operation, writes the answer.
+//! 6. `surface`: the operations, in `buckets`, `objects`, `copying`, `multipart` and `listing`, with `conditions`,
+//!    `integrity`, `digest`, `whole` and `attributes` beside them.
+//! 7. [`Store`]: the vault, where all truth is.
+//!
+//! Nothing becomes visible before the whole body was received, verified against every hash that the request carries,
+//! and made final by the vault. What is supported, and what is refused with which error, is listed in `docs/s3.md`.
+
+mod attributes;
+mod body;
+mod buckets;
+mod conditions;
+mod config;
+mod copying;
+mod digest;
+mod edge;
+mod error;
+mod features;
+mod framing;
+mod guard;
+mod host;
+mod integrity;
+mod listing;
+mod multipart;
+mod objects;
+mod refusal;
+mod server;
+mod socket;
+mod store;
+mod surface;
+mod whole;
+
+pub use config::{Config, SecretKey};
+pub use server::serve;
+pub use store::{ObjectWriter, PartWriter, Sink, Store, StoredObject};

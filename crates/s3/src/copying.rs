@@ -1,0 +1,240 @@
+//! Copies inside the gateway.
+//!
+//! CopyObject moves no contents: the new version refers to the same chunks. UploadPartCopy reads and writes, because a
+//! part may begin anywhere.
+
+use crate::{
+    attributes::{attributes, checksum, etag, set_checksums, set_sums, timestamp},
+    conditions::{ReadConditions, WriteConditions},
+    digest::{Algorithm, Digests, Pipeline, Sums, hex},
+    error::{error, invalid_argument, invalid_request, not_implemented, stored},
+    multipart::{part_number, upload_id},
+    objects::find,
+    store::{PartWriter, Sink, Store, StoredObject},
+    surface::{Surface, place},
+    whole::Announced,
+};
+use futures::StreamExt;
+use s3s::{S3ErrorCode, S3Request, S3Response, S3Result, dto::*};
+use std::ops::Range;
+use vault::{Condition, Error, Metadata};
+
+/// Bytes of an object that CopyObject takes: S3's limit.
+const COPY_MAX: u64 = 5 << 30;
+
+pub(crate) async fn copy_object<S: Store>(
+    surface: &Surface<S>,
+    request: S3Request<CopyObjectInput>,
+) -> S3Result<S3Response<CopyObjectOutput>> {
+    let S3Request { mut input, headers, .. } = request;
+    let target = place(&input.bucket, &input.key)?;
+    let (source_bucket, source_key, source_version) = source(&input.copy_source)?;
+    let replace = match input.metadata_directive.as_ref().map(MetadataDirective::as_str) {
+        None | Some(MetadataDirective::COPY) => false,
+        Some(MetadataDirective::REPLACE) => true,
+        Some(_) => return Err(invalid_argument("Unknown metadata directive.")),
+    };
+    let itself = *source_bucket == *input.bucket && *source_key == *input.key;
+    if itself && source_version.is_none() && !replace {
+        return Err(invalid_request(
+            "This copy request is illegal because it is trying to copy an object to itself without changing the \
+             object's metadata.",
+        ));
+    }
+    let found = find(surface, source_bucket, source_key, source_version).await?;
+    let conditions = ReadConditions {
+        if_match: input.copy_source_if_match.take(),
+        if_none_match: input.copy_source_if_none_match.take(),
+        if_modified_since: input.copy_source_if_modified_since.take(),
+        if_unmodified_since: input.copy_source_if_unmodified_since.take(),
+    };
+    conditions.check_source(&found)?;
+    if found.length() > COPY_MAX {
+        let message =
+            "The specified copy source is larger than the maximum allowable size for a copy source: 5 GiB.";
+        return Err(invalid_request(message));
+    }
+    let mut metadata = found.metadata().clone();
+    if replace {
+        let given = attributes!(input).into_metadata()?;
+        metadata = Metadata {
+            content_type: given.content_type,
+            headers: given.headers,
+            user: given.user,
+            ..metadata
+        };
+    }
+    if let Some(algorithm) = input.checksum_algorithm.as_ref() {
+        let algorithm = Algorithm::from_label(algorithm.as_str())
+            .ok_or_else(|| invalid_request("Checksum algorithm provided is unsupported."))?;
+        rehash(surface, &found, &mut metadata, algorithm).await?;
+    }
+    let condition = target_condition(surface, &target, &headers).await?;
+    let written = surface.store.copy(&found, target, metadata.clone(), condition).await.map_err(stored)?;
+    let mut result = CopyObjectResult {
+        e_tag: Some(etag(&metadata)),
+        last_modified: Some(timestamp(written.time_ms)),
+        checksum_type: metadata.checksum_type.clone().map(Into::into),
+        ..CopyObjectResult::default()
+    };
+    set_checksums!(result, &metadata);
+    Ok(S3Response::new(CopyObjectOutput {
+        copy_object_result: Some(result),
+        copy_source_version_id: Some(found.version().to_string()),
+        version_id: Some(written.version.to_string()),
+        ..CopyObjectOutput::default()
+    }))
+}
+
+/// The dispatcher knows no conditions on a copy's target; S3 does.
+async fn target_condition<S: Store>(
+    surface: &Surface<S>,
+    target: &vault::Place,
+    headers: &hyper::HeaderMap,
+) -> S3Result<Condition> {
+    let read = |name: &str| -> S3Result<Option<ETagCondition>> {
+        let Some(value) = headers.get(name) else { return Ok(None) };
+        let condition = ETagCondition::parse_http_header(value.as_bytes());
+        condition.map(Some).map_err(|_| invalid_argument(format!("The {name} header is invalid.")))
+    };
+    let conditions = WriteConditions { if_match: read("if-match")?, if_none_match: read("if-none-match")? };
+    conditions.resolve(&surface.store, target, true).await
+}
+
+/// Gives the copy a checksum of another algorithm than its source has, which takes reading it.
+async fn rehash<S: Store>(
+    surface: &Surface<S>,
+    found: &S::Object,
+    metadata: &mut Metadata,
+    algorithm: Algorithm,
+) -> S3Result<()> {
+    let has_it = checksum(metadata, algorithm).is_some()
+        && metadata.checksums.len() == 1
+        && metadata.checksum_type.as_deref() == Some("FULL_OBJECT");
+    if !has_it {
+        let sums = read(surface, found, 0..found.length(), None::<&mut S::PartWriter>, algorithm).await?;
+        set_sums(metadata, &sums);
+    }
+    Ok(())
+}
+
+pub(crate) async fn upload_part_copy<S: Store>(
+    surface: &Surface<S>,
+    request: S3Request<UploadPartCopyInput>,
+) -> S3Result<S3Response<UploadPartCopyOutput>> {
+    let input = request.input;
+    let target = place(&input.bucket, &input.key)?;
+    let upload = upload_id(&input.upload_id)?;
+    let number = part_number(input.part_number)?;
+    let (source_bucket, source_key, source_version) = source(&input.copy_source)?;
+    let found = find(surface, source_bucket, source_key, source_version).await?;
+    let conditions = ReadConditions {
+        if_match: input.copy_source_if_match,
+        if_none_match: input.copy_source_if_none_match,
+        if_modified_since: input.copy_source_if_modified_since,
+        if_unmodified_since: input.copy_source_if_unmodified_since,
+    };
+    conditions.check_source(&found)?;
+    let range = copy_range(input.copy_source_range.as_deref(), found.length())?;
+    if range.end - range.start > COPY_MAX {
+        return Err(error(S3ErrorCode::EntityTooLarge, "A part may have up to 5 GiB."));
+    }
+    let opened = surface.store.head_upload(&target, upload).await.map_err(stored)?;
+    let algorithm = Announced::of(&opened.metadata).algorithm;
+    let mut writer = surface.store.put_part(&target, upload, number).await.map_err(stored)?;
+    let sums = read(surface, &found, range, Some(&mut writer), algorithm).await?;
+    let mut metadata = Metadata { etag: hex(&sums.md5), ..Metadata::default() };
+    set_sums(&mut metadata, &sums);
+    let part = writer.finish(metadata.clone()).await.map_err(stored)?;
+    let mut result = CopyPartResult {
+        e_tag: Some(etag(&metadata)),
+        last_modified: Some(timestamp(part.time_ms)),
+        ..CopyPartResult::default()
+    };
+    set_checksums!(result, &metadata);
+    Ok(S3Response::new(UploadPartCopyOutput {
+        copy_part_result: Some(result),
+        copy_source_version_id: Some(found.version().to_string()),
+        ..UploadPartCopyOutput::default()
+    }))
+}
+
+/// Reads a range, hashes it and, if there is a sink, writes it.
+async fn read<S: Store>(
+    surface: &Surface<S>,
+    found: &S::Object,
+    range: Range<u64>,
+    mut sink: Option<&mut impl Sink>,
+    algorithm: Algorithm,
+) -> S3Result<Sums> {
+    let length = range.end - range.start;
+    let mut pipeline = Pipeline::new(Digests::new([algorithm]));
+    if length > 0 {
+        let mut reader = surface.store.read(found, range);
+        while let Some(piece) = reader.next().await {
+            let piece = piece.map_err(stored)?;
+            pipeline.update(&piece).await;
+            if let Some(sink) = sink.as_deref_mut() {
+                sink.write(piece).await.map_err(stored)?;
+            }
+        }
+    }
+    let sums = pipeline.finish().await;
+    if sums.length != length {
+        return Err(stored(Error::Damaged("the contents ended early".to_owned())));
+    }
+    Ok(sums)
+}
+
+fn source(source: &CopySource) -> S3Result<(&str, &str, Option<&str>)> {
+    match source {
+        CopySource::Bucket { bucket, key, version_id } => Ok((bucket, key, version_id.as_deref())),
+        _ => Err(not_implemented("Copy sources are buckets only.")),
+    }
+}
+
+/// `bytes=first-last`, both given, inside the source.
+fn copy_range(given: Option<&str>, length: u64) -> S3Result<Range<u64>> {
+    let Some(given) = given else { return Ok(0..length) };
+    let invalid =
+        || invalid_argument("The x-amz-copy-source-range value must be of the form bytes=first-last.");
+    let (first, last) =
+        given.strip_prefix("bytes=").and_then(|range| range.split_once('-')).ok_or_else(invalid)?;
+    let number = |text: &str| -> S3Result<u64> {
+        let digits = !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
+        digits.then(|| text.parse().ok()).flatten().ok_or_else(invalid)
+    };
+    let (first, last) = (number(first)?, number(last)?);
+    if first > last {
+        return Err(invalid());
+    }
+    if last >= length {
+        return Err(invalid_argument(format!(
+            "Range specified is not valid for source object of size: {length}"
+        )));
+    }
+    Ok(first..last + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copy_ranges_lie_inside_the_source() {
+        for (given, range) in [
+            (None, Some(0..10)),
+            (Some("bytes=0-9"), Some(0..10)),
+            (Some("bytes=3-3"), Some(3..4)),
+            (Some("bytes=0-10"), None),
+            (Some("bytes=5-4"), None),
+            (Some("bytes=-4"), None),
+            (Some("bytes=4-"), None),
+            (Some("0-4"), None),
+            (Some("bytes=+1-4"), None),
+            (Some("bytes=99999999999999999999-4"), None),
+        ] {
+            assert_eq!(copy_range(given, 10).ok(), range, "{given:?}");
+        }
+    }
+}

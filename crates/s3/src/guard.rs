@@ -1,0 +1,388 @@
+//! What is checked of a request's authentication before the dispatcher sees it.
+//!
+//! The dispatcher verifies signatures: that the secret key's holder signed what the canonical request covers. It
+//! leaves open what must be covered, and for whom. Without this check a holder of a presigned PUT URL could add an
+//! unsigned `x-amz-copy-source` and read what its signer can read. In order:
+//!
+//! 1. One way of authentication, and only Signature Version 4 with HMAC-SHA256: anonymous requests, Version 2, forms
+//!    and doubled credentials are refused.
+//! 2. The scope names this region and the service `s3`.
+//! 3. A presigned URL lives for a week at most.
+//! 4. `host` is signed, and so is every `x-amz-` header, each present once. Exempt are those that the signature covers
+//!    by itself (`x-amz-content-sha256`, and `x-amz-date` of signed headers) or that ask for nothing.
+//! 5. Headers that a presigned URL carries as signed query parameters (as the JavaScript SDK does) become headers.
+//! 6. Every `x-amz-` header is one that this surface honours ([`features`]).
+//!
+//! Names are compared exactly as the dispatcher compares them, so that nothing signed for one is unsigned for the other.
+
+use crate::{
+    features::{self, PREFIX},
+    refusal::Refusal,
+};
+use hyper::{
+    HeaderMap, Method,
+    header::{self, HeaderName, HeaderValue},
+    http::request::Parts,
+};
+
+/// The longest life of a presigned URL: a week, in seconds.
+const EXPIRES_MAX_S: u32 = 7 * 24 * 60 * 60;
+/// The only algorithm.
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// Query parameters of a presigned URL that are no headers.
+const PRESIGN: &[&str] = &[
+    "x-amz-algorithm",
+    "x-amz-content-sha256",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-expires",
+    "x-amz-signature",
+    "x-amz-signedheaders",
+];
+
+/// What requests are measured by.
+#[derive(Clone, Debug)]
+pub(crate) struct Guard {
+    pub(crate) region: String,
+    pub(crate) owner: String,
+}
+
+/// What a request says of its signature.
+struct Claim<'a> {
+    credential: &'a str,
+    signed: Vec<&'a str>,
+    presigned: bool,
+}
+
+impl Guard {
+    /// Refuses the request, or leaves it with all that is signed among its headers.
+    pub(crate) fn check(&self, parts: &mut Parts) -> Result<(), Refusal> {
+        let query = query(parts)?;
+        let claim = claim(parts, &query)?;
+        self.check_form(&claim)?;
+        check_signed(&parts.headers, &claim)?;
+        let hoisted = if claim.presigned { hoisted(&parts.headers, &query)? } else { Vec::new() };
+        parts.headers.extend(hoisted.into_iter().map(|(name, value)| (Some(name), value)));
+        features::check(&parts.headers, &self.owner)
+    }
+
+    fn check_form(&self, claim: &Claim<'_>) -> Result<(), Refusal> {
+        let malformed = |message: String| {
+            let code = if claim.presigned {
+                "AuthorizationQueryParametersError"
+            } else {
+                "AuthorizationHeaderMalformed"
+            };
+            Refusal::bad_request(code, message)
+        };
+        let scope: Vec<&str> = claim.credential.split('/').collect();
+        let [_, _, region, service, "aws4_request"] = scope[..] else {
+            return Err(malformed("The credential must be KEY/YYYYMMDD/REGION/s3/aws4_request.".to_owned()));
+        };
+        let is_name = |name: &&str| {
+            let is_lower =
+                |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'_' | b'.');
+            !name.is_empty() && name.bytes().all(is_lower)
+        };
+        if !claim.signed.iter().all(is_name) {
+            return Err(malformed("SignedHeaders must be names in lower case, separated by ';'.".to_owned()));
+        }
+        if service != "s3" {
+            return Err(malformed(format!("The service of the credential is '{service}'; expecting 's3'.")));
+        }
+        if region != self.region {
+            let message = format!("The region '{region}' is wrong; expecting '{}'.", self.region);
+            return Err(malformed(message).with("Region", &self.region));
+        }
+        Ok(())
+    }
+}
+
+fn query(parts: &Parts) -> Result<Vec<(String, String)>, Refusal> {
+    serde_urlencoded::from_str(parts.uri.query().unwrap_or_default())
+        .map_err(|_| Refusal::bad_request("InvalidURI", "The query cannot be decoded."))
+}
+
+fn claim<'a>(parts: &'a Parts, query: &'a [(String, String)]) -> Result<Claim<'a>, Refusal> {
+    let mut authorizations = parts.headers.get_all(header::AUTHORIZATION).iter();
+    let authorization = authorizations.next();
+    let presigned = query.iter().any(|(name, _)| name == "X-Amz-Signature");
+    let version_2 = query.iter().any(|(name, _)| name == "Signature" || name == "AWSAccessKeyId")
+        || authorization.is_some_and(|value| value.as_bytes().starts_with(b"AWS "));
+    if version_2 {
+        return Err(Refusal::bad_request(
+            "InvalidRequest",
+            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
+        ));
+    }
+    if is_form(parts) {
+        return Err(Refusal::not_implemented("POST object forms are not implemented: use a presigned PUT."));
+    }
+    match (authorization, presigned) {
+        _ if authorizations.next().is_some() => Err(one_mechanism()),
+        (Some(_), true) => Err(one_mechanism()),
+        (Some(value), false) => header_claim(value),
+        (None, true) => query_claim(query),
+        (None, false) if parts.method == Method::OPTIONS => {
+            Err(Refusal::forbidden("AccessForbidden", "CORS is not enabled for this bucket."))
+        }
+        (None, false) => Err(Refusal::forbidden("AccessDenied", "Anonymous requests are refused.")),
+    }
+}
+
+fn is_form(parts: &Parts) -> bool {
+    let form = |value: &HeaderValue| {
+        value.as_bytes().to_ascii_lowercase().trim_ascii_start().starts_with(b"multipart/form-data")
+    };
+    parts.method == Method::POST && parts.headers.get_all(header::CONTENT_TYPE).iter().any(form)
+}
+
+fn one_mechanism() -> Refusal {
+    Refusal::bad_request("InvalidArgument", "Only one auth mechanism allowed.")
+}
+
+/// Reads `AWS4-HMAC-SHA256 Credential=..., SignedHeaders=..., Signature=...`, in this order.
+fn header_claim(value: &HeaderValue) -> Result<Claim<'_>, Refusal> {
+    let malformed = || {
+        Refusal::bad_request(
+            "AuthorizationHeaderMalformed",
+            "The authorization header must be AWS4-HMAC-SHA256 Credential=..., SignedHeaders=..., Signature=...",
+        )
+    };
+    let text = value.to_str().map_err(|_| malformed())?;
+    let (algorithm, fields) = text.split_once(' ').ok_or_else(malformed)?;
+    // Not trimmed at the end: to the dispatcher `x-amz-date ` is another name than `x-amz-date`.
+    let fields: Vec<&str> = fields.split(',').map(str::trim_start).collect();
+    let [credential, signed, signature] = fields[..] else { return Err(malformed()) };
+    let credential = credential.strip_prefix("Credential=").ok_or_else(malformed)?;
+    let signed = signed.strip_prefix("SignedHeaders=").ok_or_else(malformed)?;
+    signature.strip_prefix("Signature=").ok_or_else(malformed)?;
+    if algorithm != ALGORITHM {
+        return Err(Refusal::not_implemented("Only AWS4-HMAC-SHA256 signatures are implemented."));
+    }
+    Ok(Claim { credential, signed: signed.split(';').collect(), presigned: false })
+}
+
+fn query_claim(query: &[(String, String)]) -> Result<Claim<'_>, Refusal> {
+    let malformed =
+        |message: &'static str| Refusal::bad_request("AuthorizationQueryParametersError", message);
+    let parameter = |name: &str| {
+        let mut values = query.iter().filter(|(given, _)| given == name).map(|(_, value)| value.as_str());
+        values.next().filter(|_| values.next().is_none())
+    };
+    let (Some(algorithm), Some(credential), Some(signed), Some(expires), Some(_), Some(_)) = (
+        parameter("X-Amz-Algorithm"),
+        parameter("X-Amz-Credential"),
+        parameter("X-Amz-SignedHeaders"),
+        parameter("X-Amz-Expires"),
+        parameter("X-Amz-Date"),
+        parameter("X-Amz-Signature"),
+    ) else {
+        return Err(malformed(
+            "Query-string authentication needs X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, \
+             X-Amz-SignedHeaders and X-Amz-Expires, each once.",
+        ));
+    };
+    if algorithm != ALGORITHM {
+        return Err(malformed("X-Amz-Algorithm only supports AWS4-HMAC-SHA256."));
+    }
+    match expires.parse::<u32>() {
+        Ok(1..=EXPIRES_MAX_S) => {}
+        Ok(0) => return Err(malformed("X-Amz-Expires must be positive.")),
+        Ok(_) => return Err(malformed("X-Amz-Expires must be less than a week (in seconds).")),
+        Err(_) => return Err(malformed("X-Amz-Expires should be a number.")),
+    }
+    Ok(Claim { credential, signed: signed.split(';').collect(), presigned: true })
+}
+
+fn check_signed(headers: &HeaderMap, claim: &Claim<'_>) -> Result<(), Refusal> {
+    let exempt = |name: &str| match name {
+        "x-amz-content-sha256" | "x-amz-user-agent" => true,
+        "x-amz-date" => !claim.presigned,
+        _ => false,
+    };
+    let mut unsigned: Vec<&str> = headers
+        .keys()
+        .map(HeaderName::as_str)
+        .filter(|name| name.starts_with(PREFIX) && !exempt(name) && !claim.signed.contains(name))
+        .collect();
+    if !claim.signed.contains(&"host") {
+        unsigned.push("host");
+    }
+    if !unsigned.is_empty() {
+        unsigned.sort_unstable();
+        let message = "There were headers present in the request which were not signed.";
+        return Err(Refusal::forbidden("AccessDenied", message).with("HeadersNotSigned", unsigned.join(",")));
+    }
+    check_values(headers)
+}
+
+/// The dispatcher leaves values that are not UTF-8 out of what it verifies, and S3 knows no repeated `x-amz-` header.
+fn check_values(headers: &HeaderMap) -> Result<(), Refusal> {
+    for name in headers.keys() {
+        if !name.as_str().starts_with(PREFIX) && *name != header::HOST {
+            continue;
+        }
+        let mut values = headers.get_all(name).iter();
+        let text = values.next().is_some_and(|value| std::str::from_utf8(value.as_bytes()).is_ok());
+        if !text || values.next().is_some() {
+            let message = format!("Header {name} must be given once, in UTF-8.");
+            return Err(Refusal::bad_request("InvalidArgument", message));
+        }
+    }
+    Ok(())
+}
+
+/// The headers that travel as parameters of a presigned URL. All its parameters are signed.
+fn hoisted(
+    headers: &HeaderMap,
+    query: &[(String, String)],
+) -> Result<Vec<(HeaderName, HeaderValue)>, Refusal> {
+    let mut hoisted: Vec<(HeaderName, HeaderValue)> = Vec::new();
+    for (name, value) in query {
+        let name = name.to_ascii_lowercase();
+        if !name.starts_with(PREFIX) || PRESIGN.contains(&name.as_str()) {
+            continue;
+        }
+        let header = HeaderName::try_from(&name).ok().zip(HeaderValue::try_from(value).ok());
+        let Some((header, value)) = header else {
+            return Err(Refusal::bad_request("InvalidArgument", format!("Parameter {name} is no header.")));
+        };
+        if headers.contains_key(&header) || hoisted.iter().any(|(other, _)| *other == header) {
+            return Err(Refusal::bad_request("InvalidArgument", format!("{name} is given more than once.")));
+        }
+        hoisted.push((header, value));
+    }
+    Ok(hoisted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::{Request, StatusCode};
+
+    const SCOPE: &str = "AK/20261122/us-east-1/s3/aws4_request";
+
+    fn check(uri: &str, headers: &[(&str, &str)]) -> Result<Parts, Refusal> {
+        let mut request = Request::put(uri).header("host", "h");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (mut parts, ()) = request.body(()).expect("valid request").into_parts();
+        let guard = Guard { region: "us-east-1".to_owned(), owner: "me".to_owned() };
+        guard.check(&mut parts).map(|()| parts)
+    }
+
+    fn authorization(scope: &str, signed: &str) -> String {
+        format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={signed}, Signature=00")
+    }
+
+    fn signed(signed: &str, extra: &[(&str, &str)]) -> Result<Parts, Refusal> {
+        let authorization = authorization(SCOPE, signed);
+        let mut headers = vec![("authorization", authorization.as_str()), ("x-amz-date", "20261122T000000Z")];
+        headers.extend(extra);
+        check("/b/k", &headers)
+    }
+
+    fn presigned(expires: &str, more: &str) -> String {
+        format!(
+            "/b/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={}&X-Amz-Date=20261122T000000Z\
+             &X-Amz-Expires={expires}&X-Amz-SignedHeaders=host&X-Amz-Signature=00{more}",
+            SCOPE.replace('/', "%2F")
+        )
+    }
+
+    fn code(result: Result<Parts, Refusal>) -> (StatusCode, &'static str) {
+        let refusal = result.expect_err("must be refused");
+        (refusal.status, refusal.code)
+    }
+
+    #[test]
+    fn what_clients_sign_passes() {
+        signed("host;x-amz-content-sha256;x-amz-date", &[("x-amz-content-sha256", "UNSIGNED-PAYLOAD")])
+            .expect("header signature");
+        signed("host;x-amz-meta-a", &[("x-amz-meta-a", "1"), ("x-amz-user-agent", "x")]).expect("metadata");
+        check(&presigned("604800", ""), &[]).expect("presigned");
+        check(&presigned("1", ""), &[("x-amz-content-sha256", "00")]).expect("stricter than signed");
+    }
+
+    #[test]
+    fn unsigned_headers_are_refused() {
+        let denied = (StatusCode::FORBIDDEN, "AccessDenied");
+        assert_eq!(code(signed("x-amz-date", &[])), denied);
+        for header in ["x-amz-copy-source", "x-amz-meta-a", "x-amz-acl", "x-amz-object-lock-mode"] {
+            assert_eq!(code(signed("host;x-amz-date", &[(header, "x")])), denied, "{header}");
+            assert_eq!(code(check(&presigned("60", ""), &[(header, "x")])), denied, "{header}");
+            // Names that the dispatcher would not find are not names.
+            for listed in [header.to_ascii_uppercase(), format!("{header} "), format!(" {header}")] {
+                let refused = (StatusCode::BAD_REQUEST, "AuthorizationHeaderMalformed");
+                assert_eq!(code(signed(&format!("host;{listed}"), &[(header, "x")])), refused, "{listed}");
+            }
+        }
+        assert_eq!(code(check(&presigned("60", ""), &[("x-amz-date", "x")])), denied);
+    }
+
+    #[test]
+    fn other_ways_and_scopes_are_refused() {
+        let bad = StatusCode::BAD_REQUEST;
+        assert_eq!(code(check("/b/k", &[])), (StatusCode::FORBIDDEN, "AccessDenied"));
+        assert_eq!(code(check("/b/k", &[("authorization", "AWS AK:sig")])), (bad, "InvalidRequest"));
+        assert_eq!(code(check("/b/k?%53ignature=x&Expires=1", &[])), (bad, "InvalidRequest"));
+        let both = authorization(SCOPE, "host");
+        assert_eq!(code(check(&presigned("60", ""), &[("authorization", &both)])), (bad, "InvalidArgument"));
+        for scope in [
+            "AK/20261122/eu-west-1/s3/aws4_request",
+            "AK/20261122/us-east-1/sts/aws4_request",
+            "AK/us-east-1/s3",
+        ] {
+            let header = authorization(scope, "host");
+            assert_eq!(
+                code(check("/b/k", &[("authorization", &header)])),
+                (bad, "AuthorizationHeaderMalformed")
+            );
+        }
+        let ecdsa = authorization(SCOPE, "host").replace("HMAC", "ECDSA-P256");
+        assert_eq!(code(check("/b/k", &[("authorization", &ecdsa)])).0, StatusCode::NOT_IMPLEMENTED);
+        for garbage in ["", "AWS4-HMAC-SHA256", "AWS4-HMAC-SHA256 SignedHeaders=host", "Bearer x"] {
+            assert_eq!(
+                code(check("/b/k", &[("authorization", garbage)])),
+                (bad, "AuthorizationHeaderMalformed")
+            );
+        }
+    }
+
+    #[test]
+    fn presigned_urls_live_a_week_at_most() {
+        for expires in ["604801", "2592000", "0", "-1", "x", "99999999999"] {
+            let refused = (StatusCode::BAD_REQUEST, "AuthorizationQueryParametersError");
+            assert_eq!(code(check(&presigned(expires, ""), &[])), refused, "{expires}");
+        }
+        assert_eq!(
+            code(check(&presigned("60", "&X-Amz-Expires=60"), &[])).1,
+            "AuthorizationQueryParametersError"
+        );
+    }
+
+    #[test]
+    fn signed_parameters_become_headers() {
+        let parts = check(&presigned("60", "&x-amz-meta-A=1&x-id=PutObject"), &[]).expect("presigned");
+        assert_eq!(parts.headers["x-amz-meta-a"], "1");
+        assert_eq!(parts.headers.len(), 2);
+        let refused = (StatusCode::BAD_REQUEST, "InvalidArgument");
+        assert_eq!(code(check(&presigned("60", "&x-amz-meta-a=1&X-Amz-Meta-A=2"), &[])), refused);
+        assert_eq!(
+            code(check(&presigned("60", "&X-Amz-Security-Token=t"), &[])),
+            (StatusCode::BAD_REQUEST, "InvalidToken")
+        );
+        assert_eq!(
+            code(check(&presigned("60", "&x-amz-acl=public-read"), &[])).0,
+            StatusCode::NOT_IMPLEMENTED
+        );
+    }
+
+    #[test]
+    fn headers_come_once() {
+        let twice = signed("host;x-amz-meta-a", &[("x-amz-meta-a", "1"), ("x-amz-meta-a", "2")]);
+        assert_eq!(code(twice), (StatusCode::BAD_REQUEST, "InvalidArgument"));
+    }
+}

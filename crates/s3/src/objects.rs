@@ -1,0 +1,386 @@
+//! Operations on objects: put, get, head, delete.
+
+use crate::{
+    attributes::{attributes, describe, etag, set_checksums, set_sums},
+    conditions::{ReadConditions, WriteConditions, range_applies},
+    digest::{Algorithm, Digests, Pipeline, Sums, hex},
+    error::{error, invalid_argument, not_implemented, received, stored, with_headers},
+    integrity::Expected,
+    store::{ObjectWriter, Sink, Store, StoredObject},
+    surface::{Surface, bucket, place, version},
+};
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use hyper::{
+    HeaderMap, StatusCode,
+    body::{Body, Frame, SizeHint},
+};
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, StdError, dto::*};
+use std::{
+    ops::Range,
+    pin::Pin,
+    task::{Context, Poll},
+};
+use vault::{Condition, Deleted, Error, Place};
+
+/// Objects above this many bytes have their condition looked at before their body is received.
+const EARLY_BYTES: i64 = 1 << 20;
+/// Keys of one DeleteObjects: S3's limit.
+const DELETES_MAX: usize = 1000;
+/// Deletes of one DeleteObjects on the way at a time.
+const DELETES_AT_ONCE: usize = 64;
+
+pub(crate) async fn put_object<S: Store>(
+    surface: &Surface<S>,
+    request: S3Request<PutObjectInput>,
+) -> S3Result<S3Response<PutObjectOutput>> {
+    let S3Request { mut input, headers, trailing_headers, .. } = request;
+    let place = place(&input.bucket, &input.key)?;
+    let expected = Expected::of(&headers)?;
+    let mut metadata = attributes!(input).into_metadata()?;
+    let early = input.content_length.is_none_or(|length| length > EARLY_BYTES);
+    let conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
+    let condition = conditions.resolve(&surface.store, &place, early).await?;
+
+    let mut writer = surface.store.put(place).await.map_err(stored)?;
+    // As S3: what comes without a checksum gets CRC64NVME.
+    let default = expected.algorithm().is_none().then_some(Algorithm::Crc64Nvme);
+    let sums = receive(&mut writer, input.body, &headers, expected.digests(default)).await?;
+    expected.verify(&sums, trailing_headers.as_ref())?;
+    metadata.etag = hex(&sums.md5);
+    set_sums(&mut metadata, &sums);
+    let written = writer.finish(metadata.clone(), condition).await.map_err(stored)?;
+
+    let mut output = PutObjectOutput {
+        e_tag: Some(etag(&metadata)),
+        version_id: Some(written.version.to_string()),
+        checksum_type: metadata.checksum_type.clone().map(Into::into),
+        ..PutObjectOutput::default()
+    };
+    set_checksums!(output, &metadata);
+    Ok(S3Response::new(output))
+}
+
+/// Passes a request's body on to `sink` and hashes it. On any error nothing of it may become visible.
+pub(crate) async fn receive(
+    sink: &mut impl Sink,
+    body: Option<StreamingBlob>,
+    headers: &HeaderMap,
+    digests: Digests,
+) -> S3Result<Sums> {
+    let mut pipeline = Pipeline::new(digests);
+    if let Some(mut body) = body {
+        while let Some(piece) = body.next().await {
+            let piece = piece.map_err(|cause| received(&cause))?;
+            pipeline.update(&piece).await;
+            sink.write(piece).await.map_err(stored)?;
+        }
+    }
+    let sums = pipeline.finish().await;
+    let declared = headers
+        .get("x-amz-decoded-content-length")
+        .or_else(|| headers.get("content-length"))
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|declared| declared != sums.length) {
+        return Err(error(
+            S3ErrorCode::IncompleteBody,
+            "The body does not have the length that the headers declare.",
+        ));
+    }
+    Ok(sums)
+}
+
+pub(crate) async fn get_object<S: Store>(
+    surface: &Surface<S>,
+    request: S3Request<GetObjectInput>,
+) -> S3Result<S3Response<GetObjectOutput>> {
+    let S3Request { input, headers, .. } = request;
+    let found = find(surface, &input.bucket, &input.key, input.version_id.as_deref()).await?;
+    let conditions = ReadConditions {
+        if_match: input.if_match,
+        if_none_match: input.if_none_match,
+        if_modified_since: input.if_modified_since,
+        if_unmodified_since: input.if_unmodified_since,
+    };
+    conditions.check(&found)?;
+    let selection = select(surface, &found, input.range, input.part_number, &headers).await?;
+    let body = contents(surface.store.read(&found, selection.range.clone()), &selection.range).await?;
+    let mut output = GetObjectOutput {
+        body: Some(StreamingBlob::from(body)),
+        content_length: Some(selection.length()),
+        content_range: selection.content_range(found.length()),
+        parts_count: selection.parts_count,
+        ..GetObjectOutput::default()
+    };
+    describe!(output, &found, wants_checksums(input.checksum_mode.as_ref()) && !selection.partial);
+    Ok(S3Response::new(output))
+}
+
+pub(crate) async fn head_object<S: Store>(
+    surface: &Surface<S>,
+    request: S3Request<HeadObjectInput>,
+) -> S3Result<S3Response<HeadObjectOutput>> {
+    let S3Request { input, headers, .. } = request;
+    let found = find(surface, &input.bucket, &input.key, input.version_id.as_deref()).await?;
+    let conditions = ReadConditions {
+        if_match: input.if_match,
+        if_none_match: input.if_none_match,
+        if_modified_since: input.if_modified_since,
+        if_unmodified_since: input.if_unmodified_since,
+    };
+    conditions.check(&found)?;
+    let selection = select(surface, &found, input.range, input.part_number, &headers).await?;
+    let mut output = HeadObjectOutput {
+        content_length: Some(selection.length()),
+        content_range: selection.content_range(found.length()),
+        parts_count: selection.parts_count,
+        ..HeadObjectOutput::default()
+    };
+    describe!(output, &found, wants_checksums(input.checksum_mode.as_ref()) && !selection.partial);
+    Ok(S3Response::new(output))
+}
+
+fn wants_checksums(mode: Option<&ChecksumMode>) -> bool {
+    mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED)
+}
+
+/// The current version of a key, or the one named.
+pub(crate) async fn find<S: Store>(
+    surface: &Surface<S>,
+    bucket_name: &str,
+    key: &str,
+    version_id: Option<&str>,
+) -> S3Result<S::Object> {
+    let place = place(bucket_name, key)?;
+    let version = version_id.map(version).transpose()?;
+    surface.store.head(&place, version).await.map_err(stored)
+}
+
+/// What of an object is asked for.
+struct Selection {
+    range: Range<u64>,
+    partial: bool,
+    parts_count: Option<i32>,
+}
+
+impl Selection {
+    fn length(&self) -> i64 {
+        (self.range.end - self.range.start) as i64
+    }
+
+    fn content_range(&self, length: u64) -> Option<String> {
+        let last = self.range.end.checked_sub(1)?;
+        self.partial.then(|| format!("bytes {}-{last}/{length}", self.range.start))
+    }
+}
+
+async fn select<S: Store>(
+    surface: &Surface<S>,
+    object: &S::Object,
+    range: Option<s3s::dto::Range>,
+    part_number: Option<i32>,
+    headers: &HeaderMap,
+) -> S3Result<Selection> {
+    let whole = 0..object.length();
+    match (range, part_number) {
+        (Some(_), Some(_)) => {
+            Err(invalid_argument("Cannot specify both Range header and partNumber query parameter."))
+        }
+        (None, Some(number)) => select_part(surface, object, number).await,
+        (None, None) => Ok(Selection { range: whole, partial: false, parts_count: None }),
+        (Some(range), None) => {
+            let if_range = headers.get("if-range").and_then(|value| value.to_str().ok());
+            if !range_applies(if_range, object) {
+                return Ok(Selection { range: whole, partial: false, parts_count: None });
+            }
+            let range = range.check(object.length()).ok().filter(|range| !range.is_empty());
+            let range = range.ok_or_else(|| unsatisfiable(object.length()))?;
+            Ok(Selection { range, partial: true, parts_count: None })
+        }
+    }
+}
+
+async fn select_part<S: Store>(surface: &Surface<S>, object: &S::Object, number: i32) -> S3Result<Selection> {
+    let parts = surface.store.object_parts(object).await.map_err(stored)?;
+    let lengths: Vec<u64> = match parts.is_empty() {
+        // What was not a multipart upload is its own first part.
+        true => vec![object.length()],
+        false => parts.iter().map(|part| part.length).collect(),
+    };
+    let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+    let Some(index) = index.filter(|index| *index < lengths.len()) else {
+        let message = "The requested partnumber is not satisfiable.";
+        return Err(crate::error::custom("InvalidPartNumber", StatusCode::RANGE_NOT_SATISFIABLE, message));
+    };
+    let start: u64 = lengths[..index].iter().sum();
+    let range = start..start + lengths[index];
+    let count = (!parts.is_empty()).then_some(parts.len() as i32);
+    Ok(Selection { partial: !range.is_empty(), range, parts_count: count })
+}
+
+fn unsatisfiable(length: u64) -> S3Error {
+    let cause = error(S3ErrorCode::InvalidRange, "The requested range is not satisfiable.");
+    with_headers(cause, &[("content-range", format!("bytes */{length}"))])
+}
+
+/// A response body of the bytes in `range`. Waits for the first of them: what is not available is then an error with a
+/// status, and a small object leaves in one packet with its headers.
+async fn contents<R>(mut reader: R, range: &Range<u64>) -> S3Result<s3s::Body>
+where
+    R: Stream<Item = Result<Bytes, Error>> + Send + Unpin + 'static,
+{
+    let length = range.end - range.start;
+    if length == 0 {
+        return Ok(s3s::Body::empty());
+    }
+    let first = match reader.next().await {
+        Some(first) => first.map_err(stored)?,
+        None => return Err(stored(Error::Damaged("the contents ended early".to_owned()))),
+    };
+    if first.len() as u64 == length {
+        return Ok(s3s::Body::from(first));
+    }
+    Ok(s3s::Body::http_body_unsync(Contents { first: Some(first), reader, left: length }))
+}
+
+/// Contents on their way to the client. An error, or any other length than promised, breaks the connection off.
+struct Contents<R> {
+    first: Option<Bytes>,
+    reader: R,
+    left: u64,
+}
+
+impl<R: Stream<Item = Result<Bytes, Error>> + Unpin> Body for Contents<R> {
+    type Data = Bytes;
+    type Error = StdError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
+        let this = &mut *self;
+        let next = match this.first.take() {
+            Some(first) => Some(Ok(first)),
+            None if this.left == 0 => None,
+            None => std::task::ready!(Pin::new(&mut this.reader).poll_next(context)),
+        };
+        Poll::Ready(match next {
+            None if this.left == 0 => None,
+            None => Some(Err("the contents ended early".into())),
+            Some(Err(cause)) => {
+                tracing::warn!(error = %cause, "a read failed after its answer had begun");
+                Some(Err(Box::new(cause)))
+            }
+            Some(Ok(piece)) => match this.left.checked_sub(piece.len() as u64) {
+                None => Some(Err("the contents are longer than asked for".into())),
+                Some(left) => {
+                    this.left = left;
+                    Some(Ok(Frame::data(piece)))
+                }
+            },
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+pub(crate) async fn delete_object<S: Store>(
+    surface: &Surface<S>,
+    request: S3Request<DeleteObjectInput>,
+) -> S3Result<S3Response<DeleteObjectOutput>> {
+    let input = request.input;
+    if input.version_id.is_some() {
+        return Err(delete_version());
+    }
+    let place = place(&input.bucket, &input.key)?;
+    let deleted = delete(surface, &place, input.if_match).await?;
+    Ok(S3Response::new(DeleteObjectOutput {
+        delete_marker: Some(true),
+        version_id: Some(deleted.marker.to_string()),
+        ..DeleteObjectOutput::default()
+    }))
+}
+
+async fn delete<S: Store>(
+    surface: &Surface<S>,
+    place: &Place,
+    if_match: Option<ETagCondition>,
+) -> S3Result<Deleted> {
+    let conditions = WriteConditions { if_match, if_none_match: None };
+    let condition: Condition = conditions.resolve(&surface.store, place, false).await?;
+    surface.store.delete(place, condition).await.map_err(stored)
+}
+
+fn delete_version() -> S3Error {
+    not_implemented(
+        "Deleting a version by its id is not implemented: versions are kept. Nothing was deleted.",
+    )
+}
+
+pub(crate) async fn delete_objects<S: Store>(
+    surface: &Surface<S>,
+    request: S3Request<DeleteObjectsInput>,
+) -> S3Result<S3Response<DeleteObjectsOutput>> {
+    let DeleteObjectsInput { bucket: bucket_name, delete: wanted, .. } = request.input;
+    if wanted.objects.is_empty() || wanted.objects.len() > DELETES_MAX {
+        let message = "The XML you provided must name 1 to 1000 keys.";
+        return Err(error(S3ErrorCode::MalformedXML, message));
+    }
+    surface.store.head_bucket(&bucket(&bucket_name)?).await.map_err(stored)?;
+    let quiet = wanted.quiet.unwrap_or(false);
+    let answers = futures::stream::iter(wanted.objects)
+        .map(|object| delete_one(surface, &bucket_name, object))
+        .buffered(DELETES_AT_ONCE)
+        .collect::<Vec<_>>()
+        .await;
+    let (mut deleted, mut errors) = (Vec::new(), Vec::new());
+    for answer in answers {
+        match answer {
+            Ok(done) if !quiet => deleted.push(done),
+            Ok(_) => {}
+            Err(failed) => errors.push(failed),
+        }
+    }
+    Ok(S3Response::new(DeleteObjectsOutput {
+        deleted: Some(deleted),
+        errors: Some(errors),
+        ..DeleteObjectsOutput::default()
+    }))
+}
+
+async fn delete_one<S: Store>(
+    surface: &Surface<S>,
+    bucket_name: &str,
+    object: ObjectIdentifier,
+) -> Result<DeletedObject, s3s::dto::Error> {
+    let ObjectIdentifier { key, version_id, e_tag, last_modified_time, size } = object;
+    let answer = async {
+        if version_id.is_some() {
+            return Err(delete_version());
+        }
+        if last_modified_time.is_some() || size.is_some() {
+            return Err(not_implemented("Deletes conditional on time or size are not implemented."));
+        }
+        delete(surface, &place(bucket_name, &key)?, e_tag.map(ETagCondition::ETag)).await
+    };
+    match answer.await {
+        Ok(deleted) => Ok(DeletedObject {
+            delete_marker: Some(true),
+            delete_marker_version_id: Some(deleted.marker.to_string()),
+            key: Some(key),
+            version_id: None,
+        }),
+        Err(failed) => Err(s3s::dto::Error {
+            code: Some(failed.code().as_str().to_owned()),
+            key: Some(key),
+            message: failed.message().map(str::to_owned),
+            version_id,
+        }),
+    }
+}

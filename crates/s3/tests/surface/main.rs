@@ -1,0 +1,11 @@
+//! The S3 surface over real HTTP on the loopback, against a store in memory.
+
+mod authentication;
+mod bodies;
+mod buckets;
+mod client;
+mod limits;
+mod listing;
+mod memory;
+mod multipart;
+mod objects;

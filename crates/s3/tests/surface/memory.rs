@@ -1,0 +1,439 @@
+//! A store in memory: the vault's contract, without nodes.
+
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt};
+use proof::{BucketName, Digest, ObjectKey, UploadId, VersionId};
+use s3::{ObjectWriter, PartWriter, Sink, Store, StoredObject};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard},
+};
+use vault::{
+    Bucket, Condition, Deleted, Error, ListAfter, ListRequest, Listed, Metadata, Page, Part, PartsPage,
+    Place, Upload, UploadsPage, UploadsRequest, Written,
+};
+
+/// Block time of the first write.
+const START_MS: u64 = 1_790_000_000_000;
+
+#[derive(Clone, Default)]
+pub(crate) struct Memory(Arc<Mutex<State>>);
+
+/// A place, ordered.
+type Slot = (BucketName, ObjectKey);
+
+fn slot(place: &Place) -> Slot {
+    (place.bucket.clone(), place.key.clone())
+}
+
+#[derive(Default)]
+struct State {
+    height: u64,
+    buckets: BTreeMap<BucketName, u64>,
+    versions: BTreeMap<Slot, Vec<Kept>>,
+    uploads: BTreeMap<UploadId, Open>,
+    failure: Option<Error>,
+    /// Reads wait for this to be released.
+    gate: Option<Arc<tokio::sync::Semaphore>>,
+}
+
+#[derive(Clone)]
+enum Kept {
+    Object(Box<Object>),
+    Marker(VersionId, u64),
+}
+
+#[derive(Clone)]
+pub(crate) struct Object {
+    version: VersionId,
+    time_ms: u64,
+    contents: Bytes,
+    metadata: Metadata,
+    parts: Vec<Part>,
+}
+
+struct Open {
+    upload: Upload,
+    parts: BTreeMap<u16, (Part, Bytes)>,
+}
+
+impl Memory {
+    /// Lets every operation fail from now on.
+    pub(crate) fn fail(&self, error: Option<Error>) {
+        self.state().failure = error;
+    }
+
+    /// Lets reads of contents wait until the semaphore gives permits.
+    pub(crate) fn gate(&self, gate: Option<Arc<tokio::sync::Semaphore>>) {
+        self.state().gate = gate;
+    }
+
+    /// Versions and markers of all keys.
+    pub(crate) fn version_count(&self) -> usize {
+        self.state().versions.values().map(Vec::len).sum()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no test panics while holding it")
+    }
+
+    fn ready(&self) -> Result<MutexGuard<'_, State>, Error> {
+        let state = self.state();
+        match &state.failure {
+            Some(error) => Err(error.clone()),
+            None => Ok(state),
+        }
+    }
+}
+
+impl State {
+    fn next(&mut self) -> (VersionId, u64) {
+        self.height += 1;
+        (VersionId { height: self.height, index: 0, operation: 0 }, START_MS + self.height * 1000)
+    }
+
+    fn bucket(&self, bucket: &BucketName) -> Result<(), Error> {
+        self.buckets.get(bucket).map(|_| ()).ok_or(Error::NoSuchBucket)
+    }
+
+    fn current(&self, place: &Place) -> Result<&Object, Error> {
+        match self.versions.get(&slot(place)).and_then(|versions| versions.last()) {
+            None => Err(Error::NoSuchKey { marker: None }),
+            Some(Kept::Marker(marker, _)) => Err(Error::NoSuchKey { marker: Some(*marker) }),
+            Some(Kept::Object(object)) => Ok(object),
+        }
+    }
+
+    fn check(&self, place: &Place, condition: Condition) -> Result<(), Error> {
+        self.bucket(&place.bucket)?;
+        let current = self.current(place).ok().map(|object| object.version);
+        let holds = match condition {
+            Condition::None => true,
+            Condition::IfAbsent => current.is_none(),
+            Condition::IfVersion(version) => current == Some(version),
+        };
+        if holds { Ok(()) } else { Err(Error::PreconditionFailed) }
+    }
+
+    fn add(&mut self, place: &Place, contents: Bytes, metadata: Metadata, parts: Vec<Part>) -> Written {
+        let (version, time_ms) = self.next();
+        let object = Object { version, time_ms, contents, metadata, parts };
+        self.versions.entry(slot(place)).or_default().push(Kept::Object(Box::new(object)));
+        Written { version, time_ms, transaction: Digest([0; 32]) }
+    }
+
+    fn open(&mut self, place: &Place, upload: UploadId) -> Result<&mut Open, Error> {
+        self.uploads.get_mut(&upload).filter(|open| open.upload.place == *place).ok_or(Error::NoSuchUpload)
+    }
+}
+
+impl StoredObject for Object {
+    fn version(&self) -> VersionId {
+        self.version
+    }
+
+    fn time_ms(&self) -> u64 {
+        self.time_ms
+    }
+
+    fn length(&self) -> u64 {
+        self.contents.len() as u64
+    }
+
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+}
+
+pub(crate) struct Writer {
+    memory: Memory,
+    place: Place,
+    contents: Vec<u8>,
+}
+
+impl Sink for Writer {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
+        self.contents.extend_from_slice(&bytes);
+        Ok(())
+    }
+}
+
+impl ObjectWriter for Writer {
+    async fn finish(self, metadata: Metadata, condition: Condition) -> Result<Written, Error> {
+        let mut state = self.memory.ready()?;
+        state.check(&self.place, condition)?;
+        Ok(state.add(&self.place, self.contents.into(), metadata, Vec::new()))
+    }
+}
+
+pub(crate) struct Piece {
+    memory: Memory,
+    place: Place,
+    upload: UploadId,
+    number: u16,
+    contents: Vec<u8>,
+}
+
+impl Sink for Piece {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
+        self.contents.extend_from_slice(&bytes);
+        Ok(())
+    }
+}
+
+impl PartWriter for Piece {
+    async fn finish(self, metadata: Metadata) -> Result<Part, Error> {
+        let mut state = self.memory.ready()?;
+        let (_, time_ms) = state.next();
+        let open = state.open(&self.place, self.upload)?;
+        let part = Part { number: self.number, length: self.contents.len() as u64, time_ms, metadata };
+        open.parts.insert(self.number, (part.clone(), self.contents.into()));
+        Ok(part)
+    }
+}
+
+impl Store for Memory {
+    type Object = Object;
+    type Writer = Writer;
+    type PartWriter = Piece;
+    type Reader = BoxStream<'static, Result<Bytes, Error>>;
+
+    async fn list_buckets(&self) -> Result<Vec<Bucket>, Error> {
+        let state = self.ready()?;
+        let bucket =
+            |(name, created_ms): (&BucketName, &u64)| Bucket { name: name.clone(), created_ms: *created_ms };
+        Ok(state.buckets.iter().map(bucket).collect())
+    }
+
+    async fn create_bucket(&self, bucket: &BucketName) -> Result<Bucket, Error> {
+        let mut state = self.ready()?;
+        if state.buckets.contains_key(bucket) {
+            return Err(Error::BucketExists);
+        }
+        let (_, created_ms) = state.next();
+        state.buckets.insert(bucket.clone(), created_ms);
+        Ok(Bucket { name: bucket.clone(), created_ms })
+    }
+
+    async fn head_bucket(&self, bucket: &BucketName) -> Result<Bucket, Error> {
+        let state = self.ready()?;
+        let created_ms = *state.buckets.get(bucket).ok_or(Error::NoSuchBucket)?;
+        Ok(Bucket { name: bucket.clone(), created_ms })
+    }
+
+    async fn delete_bucket(&self, bucket: &BucketName) -> Result<(), Error> {
+        let mut state = self.ready()?;
+        state.bucket(bucket)?;
+        let current = |((owner, _), versions): (&Slot, &Vec<Kept>)| {
+            owner == bucket && matches!(versions.last(), Some(Kept::Object(_)))
+        };
+        if state.versions.iter().any(current) {
+            return Err(Error::BucketNotEmpty);
+        }
+        state.buckets.remove(bucket);
+        Ok(())
+    }
+
+    async fn put(&self, place: Place) -> Result<Writer, Error> {
+        drop(self.ready()?);
+        Ok(Writer { memory: self.clone(), place, contents: Vec::new() })
+    }
+
+    async fn copy(
+        &self,
+        source: &Object,
+        place: Place,
+        metadata: Metadata,
+        condition: Condition,
+    ) -> Result<Written, Error> {
+        let mut state = self.ready()?;
+        state.check(&place, condition)?;
+        Ok(state.add(&place, source.contents.clone(), metadata, source.parts.clone()))
+    }
+
+    async fn head(&self, place: &Place, version: Option<VersionId>) -> Result<Object, Error> {
+        let state = self.ready()?;
+        state.bucket(&place.bucket)?;
+        let Some(wanted) = version else { return state.current(place).cloned() };
+        let named = |kept: &&Kept| match kept {
+            Kept::Object(object) => object.version == wanted,
+            Kept::Marker(marker, _) => *marker == wanted,
+        };
+        match state.versions.get(&slot(place)).and_then(|versions| versions.iter().find(named)) {
+            None => Err(Error::NoSuchVersion),
+            Some(Kept::Marker(marker, time_ms)) => Err(Error::Marker { marker: *marker, time_ms: *time_ms }),
+            Some(Kept::Object(object)) => Ok((**object).clone()),
+        }
+    }
+
+    fn read(&self, object: &Object, range: Range<u64>) -> Self::Reader {
+        let contents = object.contents.slice(range.start as usize..range.end as usize);
+        let pieces: Vec<Bytes> = (0..contents.len())
+            .step_by(1 << 20)
+            .map(|at| contents.slice(at..contents.len().min(at + (1 << 20))))
+            .collect();
+        let gate = self.state().gate.clone();
+        futures::stream::iter(pieces)
+            .then(move |piece| {
+                let gate = gate.clone();
+                async move {
+                    if let Some(gate) = gate {
+                        gate.acquire().await.expect("never closed").forget();
+                    }
+                    Ok(piece)
+                }
+            })
+            .boxed()
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<Page, Error> {
+        let state = self.ready()?;
+        state.bucket(&request.bucket)?;
+        let mut page = Page::default();
+        let mut last = None;
+        for ((bucket, name), versions) in &state.versions {
+            let key = name.as_str();
+            let Some(Kept::Object(object)) = versions.last() else { continue };
+            if *bucket != request.bucket || !key.starts_with(&request.prefix) || !follows(key, &request.after)
+            {
+                continue;
+            }
+            let prefix = request.delimiter.as_deref().and_then(|delimiter| {
+                let rest = &key[request.prefix.len()..];
+                let end = rest.find(delimiter)? + delimiter.len();
+                Some(key[..request.prefix.len() + end].to_owned())
+            });
+            if prefix.is_some() && page.prefixes.last() == prefix.as_ref() {
+                continue;
+            }
+            if page.objects.len() + page.prefixes.len() == request.limit {
+                page.next = last;
+                break;
+            }
+            match prefix {
+                Some(prefix) => {
+                    last = Some(ListAfter::Prefix(prefix.clone()));
+                    page.prefixes.push(prefix);
+                }
+                None => {
+                    last = Some(ListAfter::Key(key.to_owned()));
+                    page.objects.push(Listed {
+                        key: name.clone(),
+                        version: object.version,
+                        time_ms: object.time_ms,
+                        length: object.length(),
+                        metadata: object.metadata.clone(),
+                    });
+                }
+            }
+        }
+        Ok(page)
+    }
+
+    async fn delete(&self, place: &Place, condition: Condition) -> Result<Deleted, Error> {
+        let mut state = self.ready()?;
+        state.check(place, condition)?;
+        let (marker, time_ms) = state.next();
+        state.versions.entry(slot(place)).or_default().push(Kept::Marker(marker, time_ms));
+        Ok(Deleted { marker, time_ms, transaction: Digest([0; 32]) })
+    }
+
+    async fn object_parts(&self, object: &Object) -> Result<Vec<Part>, Error> {
+        drop(self.ready()?);
+        Ok(object.parts.clone())
+    }
+
+    async fn create_upload(&self, place: Place, metadata: Metadata) -> Result<UploadId, Error> {
+        let mut state = self.ready()?;
+        state.bucket(&place.bucket)?;
+        let (version, time_ms) = state.next();
+        let mut id = [0; 16];
+        id[8..].copy_from_slice(&version.height.to_be_bytes());
+        let upload = Upload { upload: UploadId(id), place, time_ms, metadata };
+        state.uploads.insert(UploadId(id), Open { upload, parts: BTreeMap::new() });
+        Ok(UploadId(id))
+    }
+
+    async fn head_upload(&self, place: &Place, upload: UploadId) -> Result<Upload, Error> {
+        Ok(self.ready()?.open(place, upload)?.upload.clone())
+    }
+
+    async fn put_part(&self, place: &Place, upload: UploadId, number: u16) -> Result<Piece, Error> {
+        self.ready()?.open(place, upload)?;
+        Ok(Piece { memory: self.clone(), place: place.clone(), upload, number, contents: Vec::new() })
+    }
+
+    async fn complete_upload(
+        &self,
+        place: &Place,
+        upload: UploadId,
+        parts: Vec<(u16, String)>,
+        metadata: Metadata,
+        condition: Condition,
+    ) -> Result<Written, Error> {
+        let mut state = self.ready()?;
+        state.check(place, condition)?;
+        let open = state.open(place, upload)?;
+        let mut contents = Vec::new();
+        let mut kept = Vec::new();
+        for (index, (number, etag)) in parts.iter().enumerate() {
+            let found = open.parts.get(number).filter(|(part, _)| part.metadata.etag == *etag);
+            let (part, bytes) = found.ok_or(Error::InvalidPart { number: *number })?;
+            if index + 1 < parts.len() && part.length < 5 << 20 {
+                return Err(Error::PartTooSmall { number: *number, length: part.length });
+            }
+            contents.extend_from_slice(bytes);
+            kept.push(part.clone());
+        }
+        state.uploads.remove(&upload);
+        Ok(state.add(place, contents.into(), metadata, kept))
+    }
+
+    async fn abort_upload(&self, place: &Place, upload: UploadId) -> Result<(), Error> {
+        let mut state = self.ready()?;
+        state.open(place, upload)?;
+        state.uploads.remove(&upload);
+        Ok(())
+    }
+
+    async fn list_uploads(&self, request: UploadsRequest) -> Result<UploadsPage, Error> {
+        let state = self.ready()?;
+        state.bucket(&request.bucket)?;
+        let mut uploads: Vec<Upload> = state.uploads.values().map(|open| open.upload.clone()).collect();
+        let order = |upload: &Upload| (upload.place.key.as_str().to_owned(), upload.upload);
+        uploads.retain(|upload| {
+            upload.place.bucket == request.bucket
+                && upload.place.key.as_str().starts_with(&request.prefix)
+                && request.after.as_ref().is_none_or(|after| order(upload) > *after)
+        });
+        uploads.sort_by_key(order);
+        let more = uploads.len() > request.limit;
+        uploads.truncate(request.limit);
+        Ok(UploadsPage { uploads, more })
+    }
+
+    async fn list_parts(
+        &self,
+        place: &Place,
+        upload: UploadId,
+        after: u16,
+        limit: usize,
+    ) -> Result<PartsPage, Error> {
+        let mut state = self.ready()?;
+        let open = state.open(place, upload)?;
+        let mut parts: Vec<Part> = open.parts.values().map(|(part, _)| part.clone()).collect();
+        parts.retain(|part| part.number > after);
+        let more = parts.len() > limit;
+        parts.truncate(limit);
+        Ok(PartsPage { parts, more })
+    }
+}
+
+fn follows(key: &str, after: &Option<ListAfter>) -> bool {
+    match after {
+        None => true,
+        Some(ListAfter::Key(last)) => key > last.as_str(),
+        Some(ListAfter::Prefix(prefix)) => key > prefix.as_str() && !key.starts_with(prefix.as_str()),
+    }
+}
