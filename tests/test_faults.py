@@ -1,0 +1,193 @@
+"""What nodes and gateways go through while clients write: wipes, kill -9, torn and rotten files."""
+
+import random
+import shutil
+import time
+
+import pytest
+from clients import Journal, read, s3, sha256
+from network import kill, wait_for
+
+
+def started(fresh, nodes=4):
+    network = fresh(nodes)
+    network.start()
+    s3(network).create_bucket(Bucket="b")
+    return network
+
+
+def preload(network, count=12):
+    """Objects from before the fault: SHA-256 by key."""
+    client, rng, digests = s3(network), random.Random(11), {}
+    for number in range(count):
+        data = rng.randbytes((100, 20_000, 2_500_000)[number % 3])
+        client.put_object(Bucket="b", Key=f"before/{number}", Body=data)
+        digests[f"before/{number}"] = sha256(data)
+    return digests
+
+
+def check(network, digests):
+    client = s3(network, attempts=5)
+    for key, digest in digests.items():
+        assert sha256(read(client, "b", key)) == digest, key
+
+
+def healthy_again(network, seconds=60):
+    return wait_for(lambda: network.status()[0]["health"] == "healthy", seconds, "status says healthy")
+
+
+@pytest.mark.parametrize("how", ["files only", "process first"])
+def test_a_node_is_wiped_while_clients_write(fresh, how):
+    network = started(fresh)
+    digests = preload(network)
+    journal = Journal(network, "b").start()
+    journal.wait_for_progress(20)
+    before = network.running()
+    if how == "process first":
+        kill(before["node-1"])
+    shutil.rmtree(network.node_directory(1), ignore_errors=True)
+    shutil.rmtree(network.node_directory(1), ignore_errors=True)
+    journal.wait_for_progress(60)
+    check(network, digests)
+    if how == "files only":
+        # A process does not see that its open files have no name any more. It is the same when it comes back.
+        pid = network.processes().get("node-1")
+        if pid == before["node-1"]:
+            kill(pid)
+
+    def observes():
+        node = network.status()[0]["nodes"][1]
+        return node["votes"] is False and node
+    node = wait_for(observes, 60, "status names node 1 as an observer")
+    assert any("observes" in problem for problem in node["problems"])
+    journal.wait_for_progress(60)
+    journal.stop().check()
+    check(network, digests)
+    status, exit_code = network.status()
+    assert (status["health"], status["voting"], exit_code) == ("degraded", 3, 1)
+    # It stays so: no restart makes it forget that it may have voted.
+    network.stop()
+    network.start()
+    wait_for(observes, 60, "node 1 still observes")
+    journal.check()
+
+
+def test_seven_nodes_lose_two(fresh):
+    network = started(fresh, nodes=7)
+    digests = preload(network)
+    journal = Journal(network, "b", writers=2).start()
+    journal.wait_for_progress(10)
+    for index in (2, 5):
+        kill(network.running()[f"node-{index}"])
+        shutil.rmtree(network.node_directory(index), ignore_errors=True)
+    journal.wait_for_progress(40)
+    check(network, digests)
+    journal.stop().check()
+
+
+def test_kill_at_random_moments(fresh):
+    """Ten rounds of kill -9 of a node or the gateway; what was acknowledged is there."""
+    network = started(fresh)
+    journal = Journal(network, "b").start()
+    rng = random.Random(13)
+    for turn in range(10):
+        journal.wait_for_progress(5)
+        time.sleep(rng.uniform(0, 0.5))
+        name = "gateway" if turn % 3 == 2 else f"node-{rng.randrange(4)}"
+        kill(network.running()[name])
+    journal.wait_for_progress(30)
+    journal.stop().check()
+    healthy_again(network)
+
+
+def test_kill_everything_while_clients_write(fresh):
+    network = started(fresh)
+    digests = preload(network, 6)
+    for seed in range(3):
+        journal = Journal(network, "b", seed=seed).start()
+        journal.wait_for_progress(15)
+        network.kill_all()
+        journal.stop()
+        network.start()
+        journal.network = network
+        journal.check()
+        check(network, digests)
+    healthy_again(network)
+
+
+def newest(directory, pattern):
+    files = [path for path in directory.rglob(pattern) if path.is_file()]
+    return max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
+def last_byte(path):
+    """One past the last byte that is not zero: the end of what was written into a preallocated file."""
+    data = path.read_bytes()
+    return len(data.rstrip(b"\0"))
+
+
+def torn(path, how):
+    end = last_byte(path)
+    with open(path, "r+b") as file:
+        if how == "cut":
+            file.truncate(max(0, end - 100))
+        elif how == "zeros":
+            file.seek(max(0, end - 100))
+            file.write(bytes(min(100, end)))
+        else:
+            file.seek(max(0, end - 100))
+            file.write(random.Random(1).randbytes(min(100, end)))
+
+
+@pytest.mark.parametrize("how", ["cut", "zeros", "garbage"])
+def test_a_torn_end_of_the_shard_log(fresh, how):
+    network = started(fresh)
+    digests = preload(network)
+    network.kill_all()
+    segment = newest(network.node_directory(1) / "storage" / "shards", "*")
+    assert segment is not None
+    torn(segment, how)
+    network.start()
+    check(network, digests)
+    journal = Journal(network, "b", writers=2).start()
+    journal.wait_for_progress(20)
+    journal.stop().check()
+    assert network.running()
+
+
+@pytest.mark.parametrize("how", ["zeros", "garbage"])
+def test_rot_in_a_shard_is_not_served(fresh, how):
+    """Damage in the middle of one node's shards: clients get the right bytes or none."""
+    network = started(fresh)
+    digests = preload(network)
+    network.stop()
+    segments = [path for path in (network.node_directory(2) / "storage" / "shards").rglob("*") if path.is_file()]
+    rng = random.Random(3)
+    for segment in segments:
+        end = last_byte(segment)
+        with open(segment, "r+b") as file:
+            for _ in range(8):
+                file.seek(rng.randrange(max(1, end)))
+                file.write(bytes(16) if how == "zeros" else rng.randbytes(16))
+    network.start()
+    check(network, digests)
+    journal = Journal(network, "b", writers=2).start()
+    journal.wait_for_progress(20)
+    journal.stop().check()
+
+
+def test_torn_ends_of_everything_of_one_node(fresh):
+    """After a crash the newest files of a node may end in anything. The network goes on, and reads stay right."""
+    network = started(fresh)
+    digests = preload(network)
+    network.kill_all()
+    storage = network.node_directory(1) / "storage"
+    for partition in sorted(path for path in storage.iterdir() if path.is_dir()):
+        path = newest(partition, "*")
+        if path is not None and path.stat().st_size > 100:
+            torn(path, "garbage")
+    network.start()
+    check(network, digests)
+    journal = Journal(network, "b", writers=2).start()
+    journal.wait_for_progress(20)
+    journal.stop().check()
