@@ -74,11 +74,13 @@ impl<E: ClientContext> Shared<E> {
                     shard.index
                 )));
             }
-            let bytes = shard.bytes.bytes().clone();
-            let got = blake3::hash(&bytes);
-            match self.code.check_shard(&shard.opening, node, bytes) {
+            let bytes = shard.bytes.bytes();
+            match self.code.check_shard(&shard.opening, node, bytes.clone()) {
                 Ok(checked) => Ok((shard.opening, checked)),
-                Err(error) => Err(Failure::Lied(format!("for chunk {id} bytes with hash {got}: {error}"))),
+                Err(error) => {
+                    let got = blake3::hash(bytes);
+                    Err(Failure::Lied(format!("for chunk {id} bytes with hash {got}: {error}")))
+                }
             }
         };
         let gathered = self.gather(id, order, k, get_shard_lane(k), request, check).await?;
