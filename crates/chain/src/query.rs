@@ -13,14 +13,10 @@ use crate::{
     state::StateProof,
 };
 use bytes::Bytes;
+use commonware_macros::select;
 use commonware_runtime::Clock;
 use ledger::{Record, StateKey, key};
-use proof::{
-    Digest, PublicKey, SignedTransaction,
-    finality::FinalizedHeader,
-    merkle,
-    wire::List,
-};
+use proof::{Digest, PublicKey, SignedTransaction, finality::FinalizedHeader, merkle, wire::List};
 use std::{future::Future, sync::Arc, time::Duration};
 use tracing::error;
 
@@ -133,7 +129,9 @@ impl<E: Clock, R: StateReader, S: Store> Query<E, R, S> {
     pub async fn answer(&self, request: Request) -> Answer {
         let answered = match request {
             Request::Submit(transaction) => self.submit(transaction).await,
-            Request::Tip(min_height) => self.state.tip(min_height).await.map(Answer::Tip).map_err(Failure::from),
+            Request::Tip(min_height) => {
+                self.state.tip(min_height).await.map(Answer::Tip).map_err(Failure::from)
+            }
             Request::Read(read) => self.read(read).await,
             Request::List(list) => self.list(list).await,
             Request::Receipt(at) => self.receipt(at).await,
@@ -222,7 +220,7 @@ impl<E: Clock, R: StateReader, S: Store> Query<E, R, S> {
 
     /// Waits until the index has got to `height`.
     async fn indexed(&self, height: u64) -> Result<(), Failure> {
-        commonware_macros::select! {
+        select! {
             _ = self.index.reached(height) => Ok(()),
             _ = self.context.sleep(INDEX_WAIT) => Err(Failure::Behind(self.index.height())),
         }

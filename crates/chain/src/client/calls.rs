@@ -5,7 +5,6 @@ use super::{
     peers::{CallError, Message, Peers},
 };
 use crate::protocol::Answer;
-use commonware_runtime::Clock as _;
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use std::time::{Duration, SystemTime};
 
@@ -17,6 +16,8 @@ pub(super) enum Event<T> {
     Slow(usize, T),
     /// A pause is over.
     Again(usize, T),
+    /// The time for all of it is over. Never given out.
+    Over,
 }
 
 /// Calls in flight. Dropping them cancels them.
@@ -30,7 +31,9 @@ pub(super) struct Calls<'a, E: Context, T> {
 
 impl<'a, E: Context, T: Copy + Send + 'a> Calls<'a, E, T> {
     pub(super) fn new(peers: &'a Peers<E>, deadline: SystemTime) -> Self {
-        Self { peers, deadline, events: FuturesUnordered::new(), pending: 0 }
+        let over = peers.context().sleep_until(deadline);
+        let events = FuturesUnordered::from_iter([over.map(|()| Event::Over).boxed()]);
+        Self { peers, deadline, events, pending: 0 }
     }
 
     fn left(&self) -> Duration {
@@ -60,11 +63,12 @@ impl<'a, E: Context, T: Copy + Send + 'a> Calls<'a, E, T> {
         if self.pending == 0 {
             return None;
         }
-        let left = self.left();
-        let event = self.peers.context().timeout(left, self.events.next()).await.ok().flatten()?;
-        if !matches!(event, Event::Slow(..)) {
-            self.pending -= 1;
+        let event = self.events.next().await?;
+        match event {
+            Event::Over => self.pending = 0,
+            Event::Answered(..) | Event::Again(..) => self.pending -= 1,
+            Event::Slow(..) => {}
         }
-        Some(event)
+        Some(event).filter(|event| !matches!(event, Event::Over))
     }
 }

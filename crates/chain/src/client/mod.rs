@@ -1,19 +1,45 @@
-//! What a gateway knows of the chain.
+//! The gateway's half of the [protocol](crate::protocol): it asks nodes, believes none, and gives only what is proved or
+//! what more nodes than can be faulty agree on.
+//!
+//! * Reads ([`Client::head`] and the like) are linearizable over all gateways: `quorum.rs` says why. What they give is
+//!   proved under the state root of a finalized header, absence included.
+//! * Listings are what f + 1 nodes agree on, as of one height that is not below any write acknowledged before:
+//!   `agreement.rs`.
+//! * Submissions are acknowledged when proved and applied by a quorum: `tally.rs`.
+//!
+//! What is decided is in those three files and `verify.rs`, without any I/O. The rest sends and waits. Every wait ends
+//! with the timeout of its operation; a node that is slow is not waited for; a node whose answer is false is reported
+//! with the evidence and asked last for some minutes.
 
+mod agreement;
+mod calls;
 mod error;
+mod list;
+mod peers;
+mod quorum;
+mod read;
+mod receipt;
+mod submit;
+mod tally;
+mod verify;
 mod views;
 
-pub use crate::protocol::{After, AfterUpload, BucketsQuery, ObjectsQuery, PartsQuery, Position, UploadsQuery};
+pub use crate::protocol::{
+    After, AfterUpload, BucketsQuery, ObjectsQuery, PartsQuery, Position, UploadsQuery,
+};
 pub use error::{ReadError, SubmitError};
 pub use views::*;
 
+use crate::protocol::{Listing, Subject, TenantPlace, TenantUpload, TenantVersion};
 use commonware_runtime::{Clock, Metrics, Spawner};
-use ledger::{Record, StateKey, record};
+use ledger::{Record, StateKey, key, record};
+use peers::Peers;
 use proof::{
-    BucketName, Genesis, SignedTransaction, TenantId, UploadId, VersionId, finality::FinalizedHeader,
-    transaction::Place,
+    BucketName, Committee, Genesis, PublicKey, SignedTransaction, TenantId, UploadId, VersionId,
+    finality::FinalizedHeader, transaction::Place, wire::List,
 };
 use std::{sync::Arc, time::Duration};
+use verify::Verifier;
 
 /// What a client needs of its runtime.
 pub trait Context: Spawner + Clock + Metrics {}
@@ -34,15 +60,19 @@ pub struct Config {
 }
 
 /// The gateway's half of the chain. Clones share everything.
-pub struct Client<E: Context> {
+pub struct Client<E> {
     shared: Arc<Shared<E>>,
 }
 
 struct Shared<E> {
-    _context: E,
+    peers: Peers<E>,
+    verifier: Verifier,
+    committee: Committee,
+    read_timeout: Duration,
+    submit_timeout: Duration,
 }
 
-impl<E: Context> Clone for Client<E> {
+impl<E> Clone for Client<E> {
     fn clone(&self) -> Self {
         Self { shared: self.shared.clone() }
     }
@@ -55,83 +85,110 @@ impl<E: Context> Client<E> {
     ///
     /// If the peers are not those of the committee, in its order.
     pub fn new(context: E, config: Config) -> Self {
-        let _ = (context, config);
-        todo!()
+        let Config { genesis, peers, read_timeout, submit_timeout } = config;
+        let key =
+            |peer: &link::Client| PublicKey(peer.peer().as_ref().try_into().expect("a key has 32 bytes"));
+        let peers: Vec<_> = peers.into_iter().map(|peer| (key(&peer), peer)).collect();
+        let keys = peers.iter().map(|(key, _)| key);
+        assert!(keys.eq(genesis.committee.nodes()), "the peers are the committee's, in its order");
+        let peers = Peers::new(context, peers.into_iter().map(|(key, peer)| (peer, key)).collect());
+        let verifier = Verifier::new(&genesis);
+        let committee = genesis.committee;
+        Self { shared: Arc::new(Shared { peers, verifier, committee, read_timeout, submit_timeout }) }
     }
 
-    /// Has the transaction ordered. Done when it is proven applied and a quorum has applied its block.
+    fn context(&self) -> &E {
+        self.shared.peers.context()
+    }
+
+    /// Has the transaction ordered. Done when it is proved applied and a quorum has applied its block. Submitting the
+    /// same transaction again gives the same outcome.
     pub async fn submit(&self, transaction: SignedTransaction) -> Result<Committed, SubmitError> {
-        let _ = (transaction, &self.shared);
-        todo!()
+        self.submit_to_all(transaction).await
     }
 
     /// The newest block that a quorum of nodes, asked now, proves: every write acknowledged before is in it.
     pub async fn tip(&self) -> Result<FinalizedHeader, ReadError> {
-        todo!()
+        let tip = self.read_tip(self.read_deadline()).await?;
+        Ok(FinalizedHeader::clone(&tip))
     }
 
-    /// What the state holds at up to eight keys, now.
-    pub async fn records(&self, keys: &[StateKey]) -> Result<(FinalizedHeader, Vec<Option<Record>>), ReadError> {
-        let _ = keys;
-        todo!()
+    /// What the state holds now at these keys, with the header that it is proved under.
+    ///
+    /// # Panics
+    ///
+    /// If there are no keys, or more than [`KEYS_MAX`](crate::protocol::KEYS_MAX).
+    pub async fn records(
+        &self,
+        keys: &[StateKey],
+    ) -> Result<(FinalizedHeader, Vec<Option<Record>>), ReadError> {
+        assert!(!keys.is_empty(), "something is read");
+        let keys = List::new(keys.to_vec()).expect("no more than KEYS_MAX keys");
+        self.read(Subject::Keys(keys), |proven| Ok((FinalizedHeader::clone(&proven.block), proven.records)))
+            .await
     }
 
     /// What a key holds now.
     pub async fn head(&self, tenant: TenantId, place: &Place) -> Result<HeadView, ReadError> {
-        let _ = (tenant, place);
-        todo!()
+        let subject = Subject::Head(TenantPlace { tenant, place: place.clone() });
+        self.read(subject, |proven| verify::head(tenant, place, None, proven)).await
     }
 
     /// A version of a key.
-    pub async fn version(&self, tenant: TenantId, place: &Place, version: VersionId) -> Result<HeadView, ReadError> {
-        let _ = (tenant, place, version);
-        todo!()
+    pub async fn version(
+        &self,
+        tenant: TenantId,
+        place: &Place,
+        version: VersionId,
+    ) -> Result<HeadView, ReadError> {
+        let subject = Subject::Version(TenantVersion { tenant, place: place.clone(), version });
+        self.read(subject, |proven| verify::head(tenant, place, Some(version), proven)).await
     }
 
     /// The bucket's record; `None` when there is no such bucket or it was deleted.
-    pub async fn bucket(&self, tenant: TenantId, bucket: &BucketName) -> Result<Option<record::Bucket>, ReadError> {
-        let _ = (tenant, bucket);
-        todo!()
+    pub async fn bucket(
+        &self,
+        tenant: TenantId,
+        bucket: &BucketName,
+    ) -> Result<Option<record::Bucket>, ReadError> {
+        let keys = List::new(vec![key::bucket(&tenant, bucket)]).expect("one key");
+        self.read(Subject::Keys(keys), |mut proven| verify::bucket(proven.records.pop().flatten())).await
     }
 
     /// The upload, open or closed.
     pub async fn upload(&self, tenant: TenantId, upload: UploadId) -> Result<Option<UploadView>, ReadError> {
-        let _ = (tenant, upload);
-        todo!()
+        let of = TenantUpload { tenant, upload };
+        self.read(Subject::Upload(of.clone()), |proven| verify::upload(&of, proven)).await
     }
 
     /// A page of a tenant's buckets.
     pub async fn list_buckets(&self, query: BucketsQuery) -> Result<BucketsView, ReadError> {
-        let _ = query;
-        todo!()
+        list::buckets(self.page(Listing::Buckets(query)).await?)
     }
 
     /// A page of a bucket's current objects; `None` when there is no such bucket.
     pub async fn list(&self, query: ObjectsQuery) -> Result<Option<ObjectsView>, ReadError> {
-        let _ = query;
-        todo!()
+        list::objects(self.page(Listing::Objects(query)).await?)
     }
 
     /// A page of a bucket's open uploads; `None` when there is no such bucket.
     pub async fn list_uploads(&self, query: UploadsQuery) -> Result<Option<UploadsView>, ReadError> {
-        let _ = query;
-        todo!()
+        list::uploads(self.page(Listing::Uploads(query)).await?)
     }
 
     /// A page of an open upload's parts; `None` when there is no such open upload.
     pub async fn list_parts(&self, query: PartsQuery) -> Result<Option<PartsView>, ReadError> {
-        let _ = query;
-        todo!()
+        list::parts(self.page(Listing::Parts(query)).await?)
     }
 
-    /// The transaction at this place in the chain, with its proof; `None` when f + 1 nodes do not hold it.
+    /// The transaction at this place in the chain, with its proof; `None` when no node that answers in time holds it and
+    /// f + 1 say so.
     pub async fn receipt(&self, at: Position) -> Result<Option<ReceiptView>, ReadError> {
-        let _ = at;
-        todo!()
+        self.find_receipt(at).await
     }
 
-    /// Every node's own report, or why it gave none.
+    /// Every node's own report, or why it gave none, in the order of the committee.
     pub async fn status(&self) -> Vec<NodeStatus> {
-        todo!()
+        self.ask_status().await
     }
 }

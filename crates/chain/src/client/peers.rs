@@ -3,7 +3,6 @@
 use super::Context;
 use crate::protocol::{Answer, ProtocolError, Request};
 use bytes::Bytes;
-use commonware_runtime::Clock as _;
 use commonware_utils::sync::Mutex;
 use link::{Lane, Reason};
 use proof::PublicKey;
@@ -139,7 +138,12 @@ impl<E: Context> Peers<E> {
     }
 
     /// Asks one node.
-    pub(super) async fn call(&self, node: usize, message: Message, timeout: Duration) -> Result<Answer, CallError> {
+    pub(super) async fn call(
+        &self,
+        node: usize,
+        message: Message,
+        timeout: Duration,
+    ) -> Result<Answer, CallError> {
         let peer = &self.nodes[node];
         let started = self.context.current();
         let called = peer.link.call(message.lane, message.bytes, timeout).await;

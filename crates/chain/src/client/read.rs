@@ -8,7 +8,6 @@ use super::{
     verify::{Proven, Rejected, unexpected},
 };
 use crate::protocol::{Answer, ReadRequest, Request, Subject};
-use commonware_runtime::Clock as _;
 use proof::finality::FinalizedHeader;
 use std::{
     sync::Arc,
@@ -55,9 +54,8 @@ impl<E: Context> Client<E> {
         interpret: impl Fn(Proven) -> Result<T, Rejected>,
         deadline: SystemTime,
     ) -> Result<T, ReadError> {
-        let message = |min_height| {
-            Message::new(&Request::Read(ReadRequest { subject: subject.clone(), min_height }))
-        };
+        let message =
+            |min_height| Message::new(&Request::Read(ReadRequest { subject: subject.clone(), min_height }));
         let mut best: Option<(u64, T)> = None;
         let full = |min_height, answer| {
             let Answer::State(answer) = answer else { return Err(unexpected(answer)) };
@@ -121,7 +119,7 @@ impl<E: Context> Client<E> {
                     }
                     continue;
                 }
-                Some(Event::Again(..)) => continue,
+                Some(Event::Again(..) | Event::Over) => continue,
                 None if overloaded >= self.shared.committee.k() => return Err(ReadError::Overloaded),
                 None => return Err(ReadError::Unavailable { answered: quorum.proved(), needed, last }),
             };
@@ -161,8 +159,5 @@ impl<E: Context> Client<E> {
 /// Whether a node says that it has no room.
 pub(super) fn is_overloaded(answer: &Result<Answer, CallError>) -> bool {
     use crate::protocol::Failure;
-    matches!(
-        answer,
-        Ok(Answer::Failed(Failure::Overloaded)) | Err(CallError::Link(link::Error::Overloaded))
-    )
+    matches!(answer, Ok(Answer::Failed(Failure::Overloaded)) | Err(CallError::Link(link::Error::Overloaded)))
 }

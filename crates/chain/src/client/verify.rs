@@ -71,9 +71,15 @@ impl<F: Into<Fault>> From<F> for Rejected {
 /// The node's own reason for not answering, or that it answered something else.
 pub(super) fn unexpected(answer: Answer) -> Rejected {
     match answer {
-        Answer::Failed(Failure::Malformed) => Rejected::Unable("it does not understand the request".to_owned()),
-        Answer::Failed(Failure::Behind(height)) => Rejected::Unable(format!("it has only got to height {height}")),
-        Answer::Failed(Failure::NotHeld) => Rejected::Unable("it does not hold what was asked for".to_owned()),
+        Answer::Failed(Failure::Malformed) => {
+            Rejected::Unable("it does not understand the request".to_owned())
+        }
+        Answer::Failed(Failure::Behind(height)) => {
+            Rejected::Unable(format!("it has only got to height {height}"))
+        }
+        Answer::Failed(Failure::NotHeld) => {
+            Rejected::Unable("it does not hold what was asked for".to_owned())
+        }
         Answer::Failed(Failure::Overloaded) => Rejected::Unable("it is overloaded".to_owned()),
         _ => Fault::Kind.into(),
     }
@@ -136,7 +142,8 @@ impl Verifier {
         if proofs.len() != keys.len() {
             return Err(Fault::Kind.into());
         }
-        let verify = |(key, proof): (_, &crate::state::StateProof)| proof.verify(key, &block.header.state_root);
+        let verify =
+            |(key, proof): (_, &crate::state::StateProof)| proof.verify(key, &block.header.state_root);
         let records = keys.iter().zip(proofs.iter()).map(verify).collect::<Result<_, _>>()?;
         Ok(Proven { block, records, named })
     }
@@ -164,7 +171,12 @@ impl Verifier {
     }
 
     /// Checks a receipt for the transaction at `index` of the block of height `height`.
-    pub(super) fn receipt(&self, height: u64, index: u32, receipt: ReceiptAnswer) -> Result<ReceiptAnswer, Rejected> {
+    pub(super) fn receipt(
+        &self,
+        height: u64,
+        index: u32,
+        receipt: ReceiptAnswer,
+    ) -> Result<ReceiptAnswer, Rejected> {
         let ReceiptAnswer { transaction, decision } = receipt;
         let decision = self.decision(transaction.id(), decision)?;
         if decision.block.header.height != height || decision.index != index {
@@ -205,7 +217,10 @@ pub(super) fn head(
         return Err(Rejected::Unable("it withholds the entry that the state names".to_owned()));
     };
     let is_named = named.entry.digest() == entry;
-    if !is_named || (named.entry.tenant, named.entry.version) != (tenant, version) || named.entry.place != *place {
+    if !is_named
+        || (named.entry.tenant, named.entry.version) != (tenant, version)
+        || named.entry.place != *place
+    {
         return Err(Fault::Entry.into());
     }
     match kind {

@@ -89,7 +89,7 @@ pub struct UploadView {
     pub sealed: Bytes,
     /// Number of changes it has seen.
     pub revision: u32,
-    /// Whether it takes parts.
+    /// Whether it takes parts, provided that its bucket was not deleted since.
     pub open: bool,
 }
 

@@ -24,8 +24,11 @@ pub struct Disk {
 impl Disk {
     /// Opens the directory, or creates it. `cache_bytes` bounds the memory for blocks that were read.
     pub fn open(directory: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
-        let database =
-            Database::builder(directory).cache_size(cache_bytes).worker_threads(WORKERS).open().map_err(failed)?;
+        let database = Database::builder(directory)
+            .cache_size(cache_bytes)
+            .worker_threads(WORKERS)
+            .open()
+            .map_err(failed)?;
         let separation = KvSeparationOptions::default().separation_threshold(SEPARATE_FROM_BYTES);
         let options = || KeyspaceCreateOptions::default().with_kv_separation(Some(separation));
         let rows = database.keyspace("rows", options).map_err(failed)?;
@@ -69,5 +72,118 @@ impl Store for Disk {
             batch.insert(&self.rows, key, value.as_ref());
         }
         batch.commit().map_err(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::fs;
+
+    const HEIGHT: &[u8] = b"height";
+
+    /// Commits of several rows each, the number of the commit among them.
+    fn commit(store: &Disk, number: u64) {
+        let row = |row: u64| (format!("{number:08}/{row}").into_bytes(), value(number, row));
+        let mut rows: Vec<_> = (0..5).map(row).collect();
+        rows.push((HEIGHT.to_vec(), Bytes::copy_from_slice(&number.to_be_bytes())));
+        store.commit(rows).unwrap();
+    }
+
+    /// Some are long enough to be kept apart.
+    fn value(number: u64, row: u64) -> Bytes {
+        vec![number as u8; if row == 0 { 3000 } else { 10 }].into()
+    }
+
+    /// The height of a store, all of whose commits up to it must be whole.
+    fn whole_up_to(store: &Disk) -> u64 {
+        let height = store.get(HEIGHT).unwrap();
+        let height = height.map_or(0, |height| u64::from_be_bytes(height.as_ref().try_into().unwrap()));
+        let mut rows = 0;
+        store
+            .scan(b"0", b"9", &mut |key, bytes| {
+                let (number, row) = (rows / 5 + 1, rows % 5);
+                assert_eq!((key, bytes), (format!("{number:08}/{row}").as_bytes(), &*value(number, row)));
+                rows += 1;
+                Ok(Step::Next)
+            })
+            .unwrap();
+        assert_eq!(rows, 5 * height, "commits are whole, and none is there beyond the height");
+        height
+    }
+
+    /// Copies the directory of a store that is open, as a crash of the process leaves it.
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let (entry, to) = (entry.as_ref().unwrap(), to.join(entry.as_ref().unwrap().file_name()));
+            if entry.file_type().unwrap().is_dir() {
+                copy(&entry.path(), &to);
+            } else {
+                let bytes = fs::read(entry.path()).unwrap();
+                // The journal is preallocated: its zeros need not be written again.
+                let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+                fs::write(&to, &bytes[..end]).unwrap();
+                fs::OpenOptions::new().write(true).open(&to).unwrap().set_len(bytes.len() as u64).unwrap();
+            }
+        }
+    }
+
+    fn journal(directory: &Path) -> std::path::PathBuf {
+        let is_journal = |path: &std::path::PathBuf| path.extension().is_some_and(|end| end == "jnl");
+        let mut found: Vec<_> = walk(directory).into_iter().filter(is_journal).collect();
+        found.sort();
+        found.pop().expect("a store has a journal")
+    }
+
+    fn walk(directory: &Path) -> Vec<std::path::PathBuf> {
+        let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+        entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+    }
+
+    #[test]
+    fn a_killed_process_loses_nothing() {
+        let (directory, copied) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let store = Disk::open(directory.path(), 1 << 20).unwrap();
+        (1..=50).for_each(|number| commit(&store, number));
+        copy(directory.path(), copied.path());
+        assert_eq!(whole_up_to(&Disk::open(copied.path(), 1 << 20).unwrap()), 50);
+    }
+
+    #[test]
+    fn it_goes_on_after_a_flush() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Disk::open(directory.path(), 1 << 20).unwrap();
+        (1..=20).for_each(|number| commit(&store, number));
+        store.rows.rotate_memtable_and_wait().unwrap();
+        (21..=40).for_each(|number| commit(&store, number));
+        drop(store);
+        assert_eq!(whole_up_to(&Disk::open(directory.path(), 1 << 20).unwrap()), 40);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+        /// A journal of which only a beginning reached the disk gives an earlier height, whole.
+        #[test]
+        fn a_torn_journal_gives_an_earlier_height(cut in any::<prop::sample::Index>(), zeros in any::<bool>()) {
+            let (directory, copied) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let store = Disk::open(directory.path(), 1 << 20).unwrap();
+            (1..=10).for_each(|number| commit(&store, number));
+            copy(directory.path(), copied.path());
+            let path = journal(copied.path());
+            let mut bytes = fs::read(&path).unwrap();
+            let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+            let cut = cut.index(end);
+            // The file's length is there before its bytes are, or it is not.
+            if zeros { bytes[cut..].fill(0) } else { bytes.truncate(cut) }
+            fs::write(&path, bytes).unwrap();
+            let store = Disk::open(copied.path(), 1 << 20).unwrap();
+            let height = whole_up_to(&store);
+            prop_assert!(height < 10);
+            (height + 1..=12).for_each(|number| commit(&store, number));
+            drop(store);
+            prop_assert_eq!(whole_up_to(&Disk::open(copied.path(), 1 << 20).unwrap()), 12);
+        }
     }
 }

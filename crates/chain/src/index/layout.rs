@@ -180,7 +180,8 @@ pub(super) fn newest(height: u64) -> VersionId {
 
 /// Splits a row's key before the version with which it ends.
 pub(super) fn split_version(row: &[u8]) -> Result<(&[u8], VersionId), StoreError> {
-    let (rest, inverted) = row.split_last_chunk::<{ VersionId::SIZE }>().ok_or(StoreError::Damaged("short key"))?;
+    let (rest, inverted) =
+        row.split_last_chunk::<{ VersionId::SIZE }>().ok_or(StoreError::Damaged("short key"))?;
     let version: Vec<u8> = inverted.iter().map(|byte| !byte).collect();
     Ok((rest, decode(&version)?))
 }
@@ -210,7 +211,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn keys() -> impl Strategy<Value = Vec<u8>> {
-        prop::collection::vec(prop_oneof![Just(0u8), Just(1), Just(2), Just(0xfe), Just(0xff), any::<u8>()], 0..6)
+        prop::collection::vec(
+            prop_oneof![Just(0u8), Just(1), Just(2), Just(0xfe), Just(0xff), any::<u8>()],
+            0..6,
+        )
     }
 
     proptest! {

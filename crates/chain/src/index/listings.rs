@@ -8,8 +8,8 @@ use super::{
     store::{Step, Store, StoreError},
 };
 use crate::protocol::{
-    BucketsPage, BucketsQuery, ListedBucket, ListedPart, NamedUpload, PAGE_BYTES, Page, PartsPage, PartsQuery,
-    UploadsPage, UploadsQuery,
+    BucketsPage, BucketsQuery, ListedBucket, ListedPart, NamedUpload, PAGE_BYTES, Page, PartsPage,
+    PartsQuery, UploadsPage, UploadsQuery,
 };
 use proof::{
     BucketName, TenantId, UploadId, VersionId,
@@ -49,7 +49,8 @@ pub(super) fn buckets<S: Store>(store: &S, query: &BucketsQuery, height: u64) ->
             return Ok(Step::Seek(Key::from(of_bucket).newest_first(&newest(height)).done()));
         }
         if let BucketRow::Created(created_ms) = decode(value)? {
-            let name = of_bucket[root.len()..].strip_suffix(&[0]).ok_or(StoreError::Damaged("bucket name"))?;
+            let name =
+                of_bucket[root.len()..].strip_suffix(&[0]).ok_or(StoreError::Damaged("bucket name"))?;
             let name = std::str::from_utf8(name).ok().and_then(|name| name.parse().ok());
             let bucket = name.ok_or(StoreError::Damaged("bucket name"))?;
             if !page.add(ListedBucket { bucket, created: version, created_ms }) {
@@ -92,7 +93,12 @@ pub(super) fn uploads<S: Store>(store: &S, query: &UploadsQuery, height: u64) ->
     Ok(Page::Uploads(UploadsPage { uploads, more }))
 }
 
-fn is_closed<S: Store>(store: &S, tenant: &TenantId, upload: &UploadId, height: u64) -> Result<bool, StoreError> {
+fn is_closed<S: Store>(
+    store: &S,
+    tenant: &TenantId,
+    upload: &UploadId,
+    height: u64,
+) -> Result<bool, StoreError> {
     let row = store.get(&Key::new(UPLOADS_CLOSED).tenant(tenant).upload(upload).done())?;
     let closed: Option<VersionId> = row.map(|row| decode(&row)).transpose()?;
     Ok(closed.is_some_and(|closed| closed.height <= height))

@@ -236,7 +236,10 @@ fn add_effect(rows: &mut Rows, effect: Effect, signed: &SignedTransaction) {
     match effect {
         Effect::BucketCreated(created) => {
             let key = Key::new(BUCKETS).tenant(&created.tenant).bucket(&created.bucket);
-            rows.push((key.newest_first(&created.version).done(), BucketRow::Created(created.time_ms).encode()));
+            rows.push((
+                key.newest_first(&created.version).done(),
+                BucketRow::Created(created.time_ms).encode(),
+            ));
         }
         Effect::BucketDeleted(deleted) => {
             let key = Key::new(BUCKETS).tenant(&deleted.tenant).bucket(&deleted.bucket);

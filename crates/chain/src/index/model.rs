@@ -60,7 +60,11 @@ fn signed(nonce: u64, tenant: TenantId, operation: Operation, attachments: Vec<B
         operations: List::new(vec![operation]).unwrap(),
     };
     let attachments = attachments.into_iter().map(|bytes| Octets::new(bytes).unwrap()).collect();
-    SignedTransaction { transaction, signature: Signature([0; 64]), attachments: List::new(attachments).unwrap() }
+    SignedTransaction {
+        transaction,
+        signature: Signature([0; 64]),
+        attachments: List::new(attachments).unwrap(),
+    }
 }
 
 /// What a random history does.
@@ -128,7 +132,8 @@ impl Model {
 
     fn buckets(&self, height: u64) -> Vec<(String, VersionId)> {
         let names: BTreeSet<&str> = self.buckets.iter().map(|(name, ..)| name.as_str()).collect();
-        let lives = |name: &str| Some((name.to_owned(), self.bucket_created(&name.parse().unwrap(), height)?));
+        let lives =
+            |name: &str| Some((name.to_owned(), self.bucket_created(&name.parse().unwrap(), height)?));
         names.into_iter().filter_map(lives).collect()
     }
 
@@ -155,7 +160,8 @@ impl Model {
                 && self.closed.get(&upload.0).is_none_or(|closed| *closed > height)
         };
         let uploads = self.uploads.iter().filter(open);
-        let mut uploads: Vec<_> = uploads.map(|(place, upload, _)| (place.key.to_string(), *upload)).collect();
+        let mut uploads: Vec<_> =
+            uploads.map(|(place, upload, _)| (place.key.to_string(), *upload)).collect();
         uploads.sort_by(|a, b| (&a.0, a.1.0).cmp(&(&b.0, b.1.0)));
         Some(uploads)
     }
@@ -205,7 +211,8 @@ impl History {
     }
 
     fn upload(&self, choice: &Choice) -> Option<(Place, UploadId)> {
-        let open = |(_, upload, _): &&(Place, UploadId, VersionId)| !self.model.closed.contains_key(&upload.0);
+        let open =
+            |(_, upload, _): &&(Place, UploadId, VersionId)| !self.model.closed.contains_key(&upload.0);
         let open: Vec<_> = self.model.uploads.iter().filter(open).collect();
         (!open.is_empty()).then(|| choice.get(&open)).map(|(place, upload, _)| (place.clone(), *upload))
     }
@@ -242,7 +249,8 @@ impl History {
                 self.push_as(OTHER_TENANT, Operation::PutVersion(put), attachments, APPLIED);
             }
             Act::Open(number, key) => {
-                let (place, upload) = (place(*number, key), UploadId((!u128::from(self.nonce)).to_be_bytes()));
+                let (place, upload) =
+                    (place(*number, key), UploadId((!u128::from(self.nonce)).to_be_bytes()));
                 self.model.uploads.push((place.clone(), upload, here));
                 let operation = CreateUpload { upload, place, sealed: body.sealed };
                 self.push(Operation::CreateUpload(operation), attachments[..1].to_vec());
@@ -289,14 +297,15 @@ struct Question {
     delimiter: String,
     after: String,
     limit: u16,
-    height: Choice,
+    height: usize,
 }
 
 fn question() -> impl Strategy<Value = Question> {
     let prefix = prop_oneof![2 => Just(String::new()), 2 => text()];
-    let delimiter = prop_oneof![2 => Just(""), 4 => Just("/"), 1 => Just("a"), 1 => Just("//"), 1 => Just("\0")];
+    let delimiter =
+        prop_oneof![2 => Just(""), 4 => Just("/"), 1 => Just("a"), 1 => Just("//"), 1 => Just("\0")];
     let after = prop_oneof![2 => Just(String::new()), 1 => text()];
-    (0..3u8, prefix, delimiter, after, 1..6u16, any::<Choice>()).prop_map(
+    (0..3u8, prefix, delimiter, after, 1..6u16, any::<usize>()).prop_map(
         |(bucket, prefix, delimiter, after, limit, height)| Question {
             bucket,
             prefix,
@@ -338,7 +347,11 @@ fn listed<S: Store>(index: &Index<S>, question: &Question, height: u64) -> Optio
         bucket: bucket(question.bucket),
         prefix: key_or_text(&question.prefix),
         delimiter: key_or_text(&question.delimiter),
-        after: if question.after.is_empty() { After::Start } else { After::Key(key_or_text(&question.after)) },
+        after: if question.after.is_empty() {
+            After::Start
+        } else {
+            After::Key(key_or_text(&question.after))
+        },
         limit: question.limit,
     };
     let mut lines = Vec::new();
@@ -359,7 +372,10 @@ fn listed<S: Store>(index: &Index<S>, question: &Question, height: u64) -> Optio
         }
         of_page.sort();
         assert!(of_page.len() <= usize::from(question.limit));
-        assert!(page.next.is_empty() || of_page.len() == usize::from(question.limit), "a short page is the last");
+        assert!(
+            page.next.is_empty() || of_page.len() == usize::from(question.limit),
+            "a short page is the last"
+        );
         lines.extend(of_page);
         match page.next.first() {
             Some(next) => query.after = next.clone(),
@@ -370,7 +386,7 @@ fn listed<S: Store>(index: &Index<S>, question: &Question, height: u64) -> Optio
 
 fn check_objects<S: Store>(index: &Index<S>, history: &History, questions: &[Question]) {
     for question in questions {
-        let height = question.height.index(history.blocks.len() + 1) as u64;
+        let height = (question.height % (history.blocks.len() + 1)) as u64;
         let objects = history.model.objects(&bucket(question.bucket), height);
         let expected = objects.map(|objects| expected(&objects, question));
         assert_eq!(listed(index, question, height), expected, "{question:?} at {height}");
@@ -381,7 +397,9 @@ fn check_buckets<S: Store>(index: &Index<S>, model: &Model, height: u64) {
     let mut query = BucketsQuery { tenant: TENANT, after: Octets::default(), limit: 1 };
     let mut listed = Vec::new();
     loop {
-        let Page::Buckets(page) = index.page(&Listing::Buckets(query.clone()), height).unwrap() else { panic!() };
+        let Page::Buckets(page) = index.page(&Listing::Buckets(query.clone()), height).unwrap() else {
+            panic!()
+        };
         listed.extend(page.buckets.iter().map(|listed| (listed.bucket.to_string(), listed.created)));
         let Some((last, _)) = listed.last().filter(|_| page.more) else { break };
         query.after = Octets::new(last.clone().into_bytes()).unwrap();
@@ -444,7 +462,7 @@ fn check<S: Store>(store: S, acts: &[Act], questions: &[Question]) {
     assert_eq!(Index::open(store).unwrap().height(), history.blocks.len() as u64);
     check_objects(&index, &history, questions);
     for question in questions {
-        let height = question.height.index(history.blocks.len() + 1) as u64;
+        let height = (question.height % (history.blocks.len() + 1)) as u64;
         check_buckets(&index, &history.model, height);
         check_uploads(&index, &history.model, question.bucket, &question.prefix, height);
     }
@@ -488,4 +506,51 @@ fn a_gap_is_refused_and_a_repetition_ignored() {
     index.apply(&block(1), &[], &[]).unwrap();
     index.apply(&block(1), &[], &[]).unwrap();
     assert_eq!(index.height(), 1);
+}
+
+/// Seeks, not scans: a listing of many keys under few prefixes must not look at them all.
+#[test]
+fn common_prefixes_are_leapt_over() {
+    #[derive(Clone)]
+    struct Counting(Memory, Arc<std::sync::atomic::AtomicUsize>);
+    impl Store for Counting {
+        fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+            self.0.get(key)
+        }
+        fn scan(&self, from: &[u8], until: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+            self.0.scan(from, until, &mut |key, value| {
+                self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                visit(key, value)
+            })
+        }
+        fn commit(&self, rows: Vec<(Vec<u8>, Bytes)>) -> Result<(), StoreError> {
+            self.0.commit(rows)
+        }
+    }
+    let mut acts = Vec::new();
+    for prefix in 0..20 {
+        acts.extend((0..200).map(|key| Act::Put(0, format!("{prefix:02}/{key:03}"))));
+        acts.push(Act::Seal);
+    }
+    // Many versions of one key are leapt over too.
+    acts.extend((0..500).map(|_| Act::Put(0, "00/000".to_owned())));
+    let history = History::of(&acts);
+    let store = Counting(Memory::default(), Arc::default());
+    let index = Index::open(store.clone()).unwrap();
+    history.apply_to(&index);
+    let question = |delimiter: &str| Question {
+        bucket: 0,
+        prefix: String::new(),
+        delimiter: delimiter.to_owned(),
+        after: String::new(),
+        limit: 1000,
+        height: 1,
+    };
+    let height = index.height();
+    store.1.store(0, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(listed(&index, &question("/"), height).unwrap().len(), 20);
+    assert!(store.1.load(std::sync::atomic::Ordering::Relaxed) < 100);
+    store.1.store(0, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(listed(&index, &question(""), height).unwrap().len(), 4000);
+    assert!(store.1.load(std::sync::atomic::Ordering::Relaxed) < 4100);
 }

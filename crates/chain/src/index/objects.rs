@@ -11,7 +11,9 @@ use super::{
     listings::bucket_created,
     store::{Step, Store, StoreError},
 };
-use crate::protocol::{After, KeyText, ListedObject, ObjectsPage, ObjectsQuery, PAGE_BYTES, PAGE_ENTRIES_MAX, Page};
+use crate::protocol::{
+    After, KeyText, ListedObject, ObjectsPage, ObjectsQuery, PAGE_BYTES, PAGE_ENTRIES_MAX, Page,
+};
 use proof::{
     VersionId,
     entry::VersionKind,
@@ -141,7 +143,8 @@ impl<'a> Walk<'a> {
     }
 
     fn add_object(&mut self, key: KeyText, row: VersionRow) -> Result<Step, StoreError> {
-        let sealed = row.sealed.into_inner().pop().ok_or(StoreError::Damaged("an object without its body"))?;
+        let sealed =
+            row.sealed.into_inner().pop().ok_or(StoreError::Damaged("an object without its body"))?;
         let object = ListedObject { entry: row.entry, sealed };
         self.bytes += object.encode_size();
         self.last = After::Key(key);
