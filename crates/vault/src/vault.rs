@@ -6,7 +6,7 @@ use commonware_codec::{Copying, DecodeExt};
 use commonware_cryptography::ed25519;
 use commonware_utils::sync::Mutex;
 use futures::{FutureExt, future::Either};
-use proof::{Digest, Genesis, PublicKey, SecretKey, TenantId};
+use proof::{Digest, Genesis, PublicKey, SecretKey, TenantId, genesis::link_namespace};
 use rand_core::Rng;
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -179,7 +179,12 @@ fn start_link<E: Context>(
     let peer = ed25519::PublicKey::decode(Copying(&node.0)).map_err(|_| ConnectError::InvalidKey(*node))?;
     let key = Zeroizing::new(key.seed());
     let key = ed25519::PrivateKey::decode(Copying(&*key)).expect("any 32 bytes are a seed");
-    let config =
-        link::ClientConfig { key, namespace: network.0.to_vec(), peer, address, limits: limits.link.clone() };
+    let config = link::ClientConfig {
+        key,
+        namespace: link_namespace(network),
+        peer,
+        address,
+        limits: limits.link.clone(),
+    };
     Ok(link::Client::start(context.child("link"), config))
 }
