@@ -2,7 +2,7 @@
 //!
 //! [`Inbound`] watches what a client sends: that it keeps sending, that `aws-chunked` framing is sound, that it is not
 //! longer than allowed and, for the small documents that operations take (XML), that it hashes to what the headers say.
-//! The dispatcher turns a body's error into 500; so the reason is left in a [`Verdict`], which the answer is made from.
+//! The dispatcher turns a body's error into 500; so the reason is left in a [`Verdict`], and the answer made from it.
 
 use crate::{
     digest::Digests,
@@ -36,8 +36,8 @@ pub(crate) const PROGRESS_BYTES: usize = 16 * 1024;
 /// Why a request body was refused, if it was.
 pub(crate) type Verdict = Arc<OnceLock<Refusal>>;
 
-/// Bounds how long the other side may be waited for: [`Pace::new`]'s timeout for every [`PROGRESS_BYTES`]. Time in which
-/// this side is the slow one does not count.
+/// Bounds how long the other side may be waited for: [`Pace::new`]'s timeout for every [`PROGRESS_BYTES`]. Time in
+/// which this side is the slow one does not count.
 pub(crate) struct Pace {
     timeout: Duration,
     left: Duration,

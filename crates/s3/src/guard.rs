@@ -13,7 +13,7 @@
 //! 5. Headers that a presigned URL carries as signed query parameters (as the JavaScript SDK does) become headers.
 //! 6. Every `x-amz-` header is one that this surface honours ([`features`]).
 //!
-//! Names are compared exactly as the dispatcher compares them, so that nothing signed for one is unsigned for the other.
+//! Names are compared exactly as the dispatcher compares them: what is signed for one is signed for the other.
 
 use crate::{
     features::{self, PREFIX},

@@ -10,7 +10,7 @@ use crate::{
     objects::receive,
     store::{PartWriter, Store},
     surface::{Surface, bucket, limit, place},
-    whole::{self, Announced},
+    whole::{self, Announced, given_checksums},
 };
 use proof::{UploadId, limits::PART_NUMBER_MAX};
 use s3s::{S3ErrorCode, S3Request, S3Response, S3Result, dto::*};
@@ -106,14 +106,7 @@ pub(crate) async fn complete_multipart_upload<S: Store>(
     metadata.etag = whole::etag(&parts)?;
     metadata.parts = parts.len() as u32;
     whole::set_checksum(&mut metadata, announced, &parts);
-    let given = [
-        (Algorithm::Crc32, input.checksum_crc32),
-        (Algorithm::Crc32c, input.checksum_crc32c),
-        (Algorithm::Crc64Nvme, input.checksum_crc64nvme),
-        (Algorithm::Sha1, input.checksum_sha1),
-        (Algorithm::Sha256, input.checksum_sha256),
-    ];
-    whole::check_checksum(&metadata, given, input.checksum_type.as_ref())?;
+    whole::check_checksum(&metadata, given_checksums!(input), input.checksum_type.as_ref())?;
 
     let chosen = listed.into_iter().map(|part| (part.number, part.etag)).collect();
     let written = surface
@@ -155,15 +148,10 @@ fn listed(parts: Vec<CompletedPart>) -> S3Result<Vec<ListedPart>> {
         if listed.last().is_some_and(|last| last.number >= number) {
             return Err(stored(vault::Error::InvalidPartOrder));
         }
-        let checksums = [
-            (Algorithm::Crc32, part.checksum_crc32),
-            (Algorithm::Crc32c, part.checksum_crc32c),
-            (Algorithm::Crc64Nvme, part.checksum_crc64nvme),
-            (Algorithm::Sha1, part.checksum_sha1),
-            (Algorithm::Sha256, part.checksum_sha256),
-        ];
-        let checksums =
-            checksums.into_iter().filter_map(|(algorithm, sum)| Some((algorithm, sum?))).collect();
+        let checksums = given_checksums!(part)
+            .into_iter()
+            .filter_map(|(algorithm, sum)| Some((algorithm, sum?)))
+            .collect();
         listed.push(ListedPart { number, etag: etag.into_value(), checksums });
     }
     Ok(listed)

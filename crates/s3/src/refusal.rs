@@ -89,11 +89,35 @@ pub(crate) fn complete(response: &mut Response<Body>, resource: &str, request: &
     let Some(open) = document.strip_suffix("</Error>") else { return };
     let mut xml = open.to_owned();
     if !open.contains("<Message>") {
-        element(&mut xml, "Message", "The request was refused.");
+        element(&mut xml, "Message", message(open));
     }
     identify(&mut xml, resource, request);
     xml.push_str("</Error>");
     *response.body_mut() = Body::from(xml);
+}
+
+/// What the dispatcher leaves unsaid in an error `document`.
+fn message(document: &str) -> &'static str {
+    const MESSAGES: &[(&str, &str)] = &[
+        (
+            "<Code>SignatureDoesNotMatch</Code>",
+            "The request signature we calculated does not match the signature you provided. Check your key and \
+             signing method.",
+        ),
+        (
+            "<Code>InvalidBucketName</Code>",
+            "A bucket name has 3 to 63 lower-case letters, digits, '.' and '-', begins and ends with a letter or \
+             digit, has no '..' and is not an IP address.",
+        ),
+        ("<Code>KeyTooLongError</Code>", "A key has 1 to 1024 bytes of UTF-8."),
+        ("<Code>InvalidURI</Code>", "The path or the query cannot be decoded."),
+        (
+            "<Code>MalformedXML</Code>",
+            "The XML you provided was not well-formed or is not of this operation.",
+        ),
+    ];
+    let known = MESSAGES.iter().find(|(code, _)| document.contains(code));
+    known.map_or("The request was refused.", |(_, message)| message)
 }
 
 fn is_xml(headers: &HeaderMap) -> bool {

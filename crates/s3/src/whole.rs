@@ -1,9 +1,9 @@
 //! What a multipart upload amounts to: ETag and checksum of the whole.
 //!
 //! The ETag is the MD5 of the parts' MD5s, and their number. The checksum is of one of two types: COMPOSITE is the
-//! checksum of the parts' checksums, and their number; FULL_OBJECT is that of the contents, which for a CRC follows from
-//! those of the parts. An upload that announces no algorithm gets CRC64NVME, as S3 has it; but answers about parts say
-//! so only where the client asked for checksums.
+//! checksum of the parts' checksums, and their number; FULL_OBJECT is that of the contents, which for a CRC follows
+//! from those of the parts. An upload that announces no algorithm gets CRC64NVME, as S3 has it; but answers about parts
+//! say so only where the client asked for checksums.
 
 use crate::{
     attributes::checksum,
@@ -19,6 +19,20 @@ use vault::Metadata;
 
 const COMPOSITE: &str = ChecksumType::COMPOSITE;
 const FULL_OBJECT: &str = ChecksumType::FULL_OBJECT;
+
+/// The checksums that a document or request gives, by algorithm.
+macro_rules! given_checksums {
+    ($given:expr) => {
+        [
+            ($crate::digest::Algorithm::Crc32, $given.checksum_crc32),
+            ($crate::digest::Algorithm::Crc32c, $given.checksum_crc32c),
+            ($crate::digest::Algorithm::Crc64Nvme, $given.checksum_crc64nvme),
+            ($crate::digest::Algorithm::Sha1, $given.checksum_sha1),
+            ($crate::digest::Algorithm::Sha256, $given.checksum_sha256),
+        ]
+    };
+}
+pub(crate) use given_checksums;
 
 /// Which checksum an upload has. Kept in its metadata as a checksum without value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

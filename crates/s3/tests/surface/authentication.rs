@@ -10,7 +10,9 @@ async fn signatures_of_both_keys_pass_and_others_do_not() {
     (other.key, other.secret) = ("AKIAOTHER".to_owned(), "other-secret".to_owned());
     assert_eq!(other.clone().send().await.status, 200);
     other.secret = "wrong".to_owned();
-    assert_eq!(other.clone().send().await.verdict(), (403, "SignatureDoesNotMatch"));
+    let refused = other.clone().send().await;
+    assert_eq!(refused.verdict(), (403, "SignatureDoesNotMatch"));
+    assert!(refused.element("Message").expect("a message").contains("Check your key"));
     other.key = "AKIAUNKNOWN".to_owned();
     assert_eq!(other.send().await.verdict(), (403, "InvalidAccessKeyId"));
 }
