@@ -9,7 +9,7 @@ use std::{
 
 /// Idle buffers kept. Two per chunk in flight; 1.25 MiB each for full chunks at (2, 4).
 const IDLE_MAX: usize = 32;
-/// Smaller buffers are left to the allocator, which reuses them without page faults.
+/// Smaller buffers are left to the allocator, which hands out memory already touched.
 const POOLED_MIN: usize = 32 * 1024;
 
 /// A bounded set of idle buffers, shared by its clones.

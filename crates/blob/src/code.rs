@@ -3,16 +3,12 @@
 use crate::{
     CIPHERTEXT_MAX, CheckedShard, OpeningError,
     buffer::{Buffer, Pool},
+    shard::shard_hash,
 };
 use bytes::Bytes;
 use proof::{Digest, limits::NODES_MAX, manifest::Opening, wire::List};
-use rusty_erasure::{Coder, DecodePlan, Matrix};
-use std::{ops::Range, sync::Arc};
-
-/// Bytes that coding and hashing carry through the cache together, over all shards.
-const STRIPE_BYTES: usize = 512 * 1024;
-/// Fewer bytes of one shard at a time would slow BLAKE3 down.
-const COLUMN_BYTES_MIN: usize = 16 * 1024;
+use rusty_erasure::{Coder, Matrix};
+use std::sync::Arc;
 
 /// A code of n shards, any k of which are enough, with the buffers it works in. Clones share both.
 #[derive(Clone)]
@@ -108,20 +104,18 @@ impl Code {
     /// Encodes a filled [`Self::data_buffer`].
     pub(crate) fn encode_buffer(&self, data: Buffer, ciphertext_length: usize) -> EncodedChunk {
         let length = data.len() / self.k;
-        let mut parity = self.pool.take(if self.coder.is_some() { (self.n - self.k) * length } else { 0 });
-        let mut hashes = self.encode_columns(&data, &mut parity, length);
-
-        let (data, parity) = (data.freeze(), parity.freeze());
+        let parity = self.parity(&data, length).freeze();
+        let data = data.freeze();
         let slices = |rows: &Bytes| {
             (0..rows.len() / length).map(|i| rows.slice(i * length..(i + 1) * length)).collect()
         };
         let mut shards: Vec<Bytes> = slices(&data);
         shards.append(&mut slices(&parity));
+        let mut hashes: Vec<Digest> = shards.iter().map(|shard| shard_hash(shard)).collect();
         if self.k == 1 {
             shards.resize(self.n, data);
             hashes.resize(self.n, hashes[0]);
         }
-
         let opening = Opening {
             k: self.k as u8,
             ciphertext_length: ciphertext_length as u32,
@@ -130,34 +124,17 @@ impl Code {
         EncodedChunk { id: opening.id(), opening, shards }
     }
 
-    /// Fills `parity` and hashes every shard, a column of all shards at a time.
-    fn encode_columns(&self, data: &[u8], parity: &mut [u8], length: usize) -> Vec<Digest> {
-        let data: Vec<&[u8]> = data.chunks_exact(length).collect();
-        let mut parity: Vec<&mut [u8]> = parity.chunks_exact_mut(length).collect();
-        let mut hashers = vec![blake3::Hasher::new(); data.len() + parity.len()];
-        for column in self.columns(length) {
-            let sources: Vec<&[u8]> = data.iter().map(|shard| &shard[column.clone()]).collect();
-            let mut targets: Vec<&mut [u8]> =
-                parity.iter_mut().map(|shard| &mut shard[column.clone()]).collect();
-            if let Some(coder) = &self.coder {
-                coder.encode(&sources, &mut targets).expect("k sources and n - k targets of one length");
-            }
-            let rows = sources.into_iter().chain(targets.iter().map(|target| &**target));
-            for (hasher, row) in hashers.iter_mut().zip(rows) {
-                hasher.update(row);
-            }
-        }
-        hashers.iter().map(|hasher| Digest(*hasher.finalize().as_bytes())).collect()
+    /// The parity shards of these data shards, one after the other; empty where parity needs no arithmetic.
+    fn parity(&self, data: &[u8], length: usize) -> Buffer {
+        let Some(coder) = &self.coder else { return self.pool.take(0) };
+        let mut parity = self.pool.take((self.n - self.k) * length);
+        let sources: Vec<&[u8]> = data.chunks_exact(length).collect();
+        let mut targets: Vec<&mut [u8]> = parity.chunks_exact_mut(length).collect();
+        coder.encode(&sources, &mut targets).expect("k sources and n - k targets of one length");
+        parity
     }
 
-    /// The columns in which to go through shards of `length` bytes.
-    fn columns(&self, length: usize) -> impl Iterator<Item = Range<usize>> + use<> {
-        // A power of two, so that BLAKE3 always hashes whole subtrees.
-        let width = 1 << (STRIPE_BYTES / self.n).max(COLUMN_BYTES_MIN).ilog2();
-        (0..length).step_by(width).map(move |start| start..length.min(start + width))
-    }
-
-    /// Gives the ciphertext back from any k shards. Further shards are not looked at; data shards are preferred.
+    /// Gives the ciphertext back from any k shards. Of more, the k with the lowest indices count: data shards first.
     ///
     /// The result is what the data shards say, whichever shards were given: a data shard that had to be computed must
     /// have the opening's hash, otherwise the writer lied and this is [`DecodeError::Inconsistent`].
@@ -178,9 +155,10 @@ impl Code {
                 }
             }
         }
-        let hashes = self.recover(&present, &missing, &mut computed, length);
-        let consistent = missing.iter().zip(&hashes).all(|(index, hash)| opening.shards[*index] == *hash);
-        if !consistent || buffer[ciphertext_length..].iter().any(|byte| *byte != 0) {
+        self.recover(&present, &missing, &mut computed);
+        let honest =
+            missing.iter().zip(&computed).all(|(index, row)| opening.shards[*index] == shard_hash(row));
+        if !honest || buffer[ciphertext_length..].iter().any(|byte| *byte != 0) {
             return Err(DecodeError::Inconsistent);
         }
         buffer.truncate(ciphertext_length);
@@ -215,44 +193,20 @@ impl Code {
         Ok(places)
     }
 
-    /// Computes the `missing` data shards from the k that are `present` and returns their hashes.
-    fn recover(
-        &self,
-        present: &[Option<&[u8]>],
-        missing: &[usize],
-        computed: &mut [&mut [u8]],
-        length: usize,
-    ) -> Vec<Digest> {
+    /// Computes the `missing` data shards from the k that are `present`.
+    fn recover(&self, present: &[Option<&[u8]>], missing: &[usize], computed: &mut [&mut [u8]]) {
         if missing.is_empty() {
-            return Vec::new();
+            return;
         }
-        let mut hashers = vec![blake3::Hasher::new(); missing.len()];
-        let plan = self.decode_plan(present, missing);
-        for column in self.columns(length) {
-            let sources: Vec<Option<&[u8]>> =
-                present.iter().map(|row| row.map(|row| &row[column.clone()])).collect();
-            let mut targets: Vec<&mut [u8]> =
-                computed.iter_mut().map(|row| &mut row[column.clone()]).collect();
-            match &plan {
-                Some((coder, plan)) => coder
-                    .recover_with(plan, &sources, &mut targets)
-                    .expect("the plan is for these sources, all of one length"),
-                None => targets[0]
-                    .copy_from_slice(sources.into_iter().flatten().next().expect("k = 1 is present")),
-            }
-            for (hasher, target) in hashers.iter_mut().zip(&targets) {
-                hasher.update(target);
-            }
-        }
-        hashers.iter().map(|hasher| Digest(*hasher.finalize().as_bytes())).collect()
-    }
-
-    /// How to compute `missing`; None with replication, where any shard present is the missing one.
-    fn decode_plan(&self, present: &[Option<&[u8]>], missing: &[usize]) -> Option<(&Coder, DecodePlan)> {
-        let coder = self.coder.as_deref()?;
-        let present: Vec<bool> = present.iter().map(Option::is_some).collect();
-        let plan = coder.decode_plan(&present, missing).expect("any k rows of a Cauchy code are invertible");
-        Some((coder, plan))
+        let Some(coder) = &self.coder else {
+            let any = present.iter().flatten().next().expect("k = 1 shard is present");
+            return computed[0].copy_from_slice(any);
+        };
+        let places: Vec<bool> = present.iter().map(Option::is_some).collect();
+        let plan = coder.decode_plan(&places, missing).expect("any k rows of a Cauchy code are invertible");
+        coder
+            .recover_with(&plan, present, computed)
+            .expect("the plan is for these shards, all of one length");
     }
 
     /// All n shards again from any k, for healing. Accepts only what is one consistent encoding throughout.
