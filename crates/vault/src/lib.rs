@@ -49,6 +49,7 @@ mod reader;
 mod receipts;
 mod sealed;
 mod status;
+mod tenants;
 mod types;
 mod vault;
 mod writer;

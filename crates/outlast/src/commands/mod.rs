@@ -1,0 +1,18 @@
+//! The commands, one file each.
+
+pub(crate) mod drill;
+pub(crate) mod gateway;
+pub(crate) mod get;
+pub(crate) mod init;
+pub(crate) mod key;
+pub(crate) mod ls;
+pub(crate) mod mb;
+pub(crate) mod node;
+pub(crate) mod put;
+pub(crate) mod receipt;
+pub(crate) mod rm;
+pub(crate) mod stat;
+pub(crate) mod status;
+pub(crate) mod tenant;
+pub(crate) mod up;
+pub(crate) mod verify;

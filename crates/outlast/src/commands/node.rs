@@ -1,0 +1,40 @@
+//! `outlast node`: one node, from its configuration.
+
+use crate::{
+    failure::{Exit, Failure},
+    supervisor::shutdown,
+};
+use clap::Args;
+use node::{RunError, config::Config};
+use std::path::PathBuf;
+
+/// Run one node
+///
+/// `outlast init` writes the configuration; docs/deploy.md has a systemd unit. SIGTERM stops it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  outlast node --config /etc/outlast/node.toml
+  outlast node --config node.toml --log-format json")]
+pub(crate) struct Arguments {
+    /// The node's configuration
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Stop when standard input ends
+    #[arg(long, hide = true)]
+    supervised: bool,
+}
+
+pub(crate) fn run(global: &crate::cli::Global, arguments: &Arguments) -> Result<(), Failure> {
+    let loaded = Config::load(&arguments.config)?;
+    let debug =
+        std::env::var("RUST_LOG").is_ok_and(|level| level.contains("debug") || level.contains("trace"));
+    let logs = node::Logs { json: global.log_format == crate::logging::LogFormat::Json, debug };
+    node::run(loaded, logs, shutdown(arguments.supervised)).map_err(|error| {
+        let exit = match &error {
+            RunError::Locked(_) | RunError::Port { .. } => Exit::InUse,
+            _ => Exit::Failed,
+        };
+        Failure::new(exit, error.to_string())
+    })
+}

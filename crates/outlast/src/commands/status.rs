@@ -1,0 +1,269 @@
+//! `outlast status`: the network as this gateway sees it, what is wrong, and why.
+
+use crate::{
+    cli::{Access, Global},
+    failure::Failure,
+    files::Lock,
+    gateway::with_vault,
+    output,
+};
+use clap::Args;
+use serde::Serialize;
+use std::process::ExitCode;
+use vault::{ChainStatus, NodeStatus, ShardsStatus, Status};
+
+/// A node this many blocks behind the highest is behind; fewer are on their way.
+const BEHIND: u64 = 20;
+
+/// Show the nodes, and what is wrong and why
+///
+/// Exit code 0: healthy. 1: degraded, it works and something is to be done. 2: down, writes wait.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  outlast status
+  outlast status --json | jq '.nodes[] | select(.problems != [])'
+  watch outlast status --dir /srv/outlast")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    access: Access,
+}
+
+/// How the network is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Health {
+    Healthy = 0,
+    Degraded = 1,
+    Down = 2,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    health: Health,
+    network: String,
+    name: String,
+    height: u64,
+    time: Option<String>,
+    faults: usize,
+    quorum: usize,
+    /// Nodes that answer and vote.
+    voting: usize,
+    /// Nodes that may be lost in addition, and writes go on.
+    spare: usize,
+    nodes: Vec<NodeReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct NodeReport {
+    index: usize,
+    key: String,
+    address: String,
+    height: Option<u64>,
+    votes: Option<bool>,
+    shards: Option<u64>,
+    missing: Option<u64>,
+    bytes: Option<u64>,
+    latency_us: u64,
+    software: Option<String>,
+    problems: Vec<String>,
+}
+
+pub(crate) fn run(global: &Global, arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let status = with_vault(arguments.access.open(global)?, async |vault| Ok(vault.status().await))?;
+    let report = examine(&status);
+    global.output().show(&report, text)?;
+    let up = arguments.access.gateway.is_some() || Lock::is_held(global.layout().root());
+    if report.health == Health::Down && !up {
+        eprintln!("hint: `outlast up` does not run in {}; start it", global.dir.display());
+    }
+    Ok(ExitCode::from(report.health as u8))
+}
+
+fn examine(status: &Status) -> Report {
+    let chains = || status.nodes.iter().filter_map(|node| node.chain.as_ref().ok());
+    let newest = chains().max_by_key(|chain| chain.height);
+    let height = newest.map_or(0, |chain| chain.height);
+    let voting = chains().filter(|chain| chain.votes).count();
+    let nodes: Vec<NodeReport> = status.nodes.iter().map(|node| examine_node(node, height)).collect();
+    let health = match () {
+        () if voting < status.quorum => Health::Down,
+        () if nodes.iter().any(|node| !node.problems.is_empty()) => Health::Degraded,
+        () => Health::Healthy,
+    };
+    Report {
+        health,
+        network: status.network.to_string(),
+        name: status.name.clone(),
+        height,
+        time: newest.filter(|chain| chain.height > 0).map(|chain| output::time(chain.time_ms)),
+        faults: status.faults,
+        quorum: status.quorum,
+        voting,
+        spare: voting.saturating_sub(status.quorum),
+        nodes,
+    }
+}
+
+fn examine_node(node: &NodeStatus, height: u64) -> NodeReport {
+    let (chain, shards) = (node.chain.as_ref().ok(), node.shards.as_ref().ok());
+    let mut problems = Vec::new();
+    if let Err(why) = &node.chain {
+        problems.push(format!("does not answer: {why}"));
+    } else if let Err(why) = &node.shards {
+        problems.push(format!("gives no account of its shards: {why}"));
+    }
+    problems.extend(chain.iter().flat_map(|chain| chain_problems(chain, height)));
+    problems.extend(shards.iter().flat_map(|shards| shards_problems(shards)));
+    if node.faults > 0 || node.avoided {
+        problems
+            .push(format!("gave {} false answers: it lies, or its disk or memory is broken", node.faults));
+    }
+    NodeReport {
+        index: node.index,
+        key: node.key.to_string(),
+        address: node.address.to_string(),
+        height: chain.map(|chain| chain.height),
+        votes: chain.map(|chain| chain.votes),
+        shards: shards.map(|shards| shards.held),
+        missing: shards.map(|shards| shards.missing),
+        bytes: shards.map(|shards| shards.bytes),
+        latency_us: node.latency_us,
+        software: chain.map(|chain| chain.software.clone()),
+        problems,
+    }
+}
+
+fn chain_problems(chain: &ChainStatus, height: u64) -> Vec<String> {
+    let mut problems = Vec::new();
+    if !chain.votes {
+        problems.push(
+            "observes: it came back without its journal of votes, so it stores and serves but never votes"
+                .into(),
+        );
+    }
+    let behind = height - chain.height;
+    if behind > BEHIND {
+        problems.push(format!("is {behind} blocks behind"));
+    }
+    let unindexed = chain.height.saturating_sub(chain.index_height);
+    if unindexed > BEHIND {
+        problems.push(format!("its index is {unindexed} blocks behind"));
+    }
+    problems
+}
+
+fn shards_problems(shards: &ShardsStatus) -> Vec<String> {
+    let mut problems = Vec::new();
+    if shards.missing > 0 {
+        problems.push(format!("lacks {} shards and pages that it should hold", shards.missing));
+    }
+    if shards.damaged > 0 {
+        problems.push(format!("found {} damaged records on its disk", shards.damaged));
+    }
+    if shards.bytes_max != u64::MAX && shards.bytes >= shards.bytes_max / 20 * 19 {
+        problems.push(format!(
+            "has used {} of {}",
+            output::bytes(shards.bytes),
+            output::bytes(shards.bytes_max)
+        ));
+    }
+    problems
+}
+
+fn text(report: &Report) -> String {
+    let mut lines = vec![format!(
+        "{}: {} of {} nodes vote ({} needed), {} more may be lost; block {}{}",
+        match report.health {
+            Health::Healthy => "healthy",
+            Health::Degraded => "DEGRADED",
+            Health::Down => "DOWN: writes wait",
+        },
+        report.voting,
+        report.nodes.len(),
+        report.quorum,
+        report.spare,
+        report.height,
+        report.time.as_ref().map(|time| format!(", {time}")).unwrap_or_default(),
+    )];
+    lines.push(format!(
+        "{:<8} {:>9} {:>9} {:>10} {:>9}  {}",
+        "node", "height", "shards", "disk", "answers", "state"
+    ));
+    for node in &report.nodes {
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        let state = if node.problems.is_empty() { "votes".to_owned() } else { node.problems.join("; ") };
+        lines.push(format!(
+            "{:<8} {:>9} {:>9} {:>10} {:>9}  {state}",
+            crate::layout::node_name(node.index),
+            or_dash(node.height.map(|height| height.to_string())),
+            or_dash(node.shards.map(|shards| shards.to_string())),
+            or_dash(node.bytes.map(output::bytes)),
+            or_dash(node.height.map(|_| format!("{:.1} ms", node.latency_us as f64 / 1000.0))),
+        ));
+    }
+    if report.nodes.len() == 1 {
+        lines.push("one node is for development: whoever deletes it deletes everything".to_owned());
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(index: usize) -> NodeStatus {
+        NodeStatus {
+            index,
+            key: proof::PublicKey([index as u8; 32]),
+            address: "127.0.0.1:1".parse().unwrap(),
+            latency_us: 1500,
+            faults: 0,
+            stalls: 0,
+            avoided: false,
+            chain: Ok(ChainStatus {
+                software: "1".into(),
+                height: 100,
+                time_ms: 5,
+                index_height: 100,
+                votes: true,
+                pending: 0,
+                pending_bytes: 0,
+            }),
+            shards: Ok(ShardsStatus {
+                bytes: 1,
+                live_bytes: 1,
+                bytes_max: u64::MAX,
+                held: 7,
+                pending: 0,
+                missing: 0,
+                damaged: 0,
+                referenced_height: 100,
+            }),
+        }
+    }
+
+    fn network(change: impl FnOnce(&mut Vec<NodeStatus>)) -> Report {
+        let mut nodes = (0..4).map(node).collect();
+        change(&mut nodes);
+        examine(&Status { network: proof::Digest::ZERO, name: "n".into(), faults: 1, quorum: 3, nodes })
+    }
+
+    #[test]
+    fn health_says_what_is_wrong_and_why() {
+        let healthy = network(|_| {});
+        assert_eq!((healthy.health, healthy.spare), (Health::Healthy, 1));
+        let observing = network(|nodes| nodes[2].chain.as_mut().unwrap().votes = false);
+        assert_eq!((observing.health, observing.voting, observing.spare), (Health::Degraded, 3, 0));
+        assert!(text(&observing).contains("observes"));
+        let gone = network(|nodes| nodes[0].chain = Err("connection refused".into()));
+        assert_eq!(gone.health, Health::Degraded);
+        assert!(gone.nodes[0].problems[0].contains("connection refused"));
+        let down = network(|nodes| nodes.iter_mut().take(2).for_each(|node| node.chain = Err("gone".into())));
+        assert_eq!(down.health, Health::Down);
+        let lacking = network(|nodes| nodes[1].shards.as_mut().unwrap().missing = 3);
+        assert_eq!(lacking.health, Health::Degraded);
+        let behind = network(|nodes| nodes[1].chain.as_mut().unwrap().height = 10);
+        assert!(behind.nodes[1].problems.iter().any(|problem| problem.contains("90 blocks behind")));
+    }
+}

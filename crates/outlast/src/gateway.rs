@@ -1,0 +1,222 @@
+//! A gateway's configuration, and the vault it opens.
+
+use crate::{
+    failure::{Exit, Failure},
+    files, layout,
+};
+use commonware_runtime::{Runner as _, tokio::Context};
+use node::config::{in_order, load_genesis, load_key, load_secret};
+use proof::{Genesis, PublicKey, TenantId};
+use serde::{Deserialize, Serialize};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+use vault::Vault;
+use zeroize::Zeroizing;
+
+/// `gateway.toml`: paths in it are relative to it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GatewayConfig {
+    /// The genesis file.
+    pub genesis: PathBuf,
+    /// The tenant's id, 32 hexadecimal digits.
+    pub tenant: String,
+    /// The tenant's signing key.
+    pub key: PathBuf,
+    /// The tenant's master key: what is stored cannot be read without it.
+    pub master_key: PathBuf,
+    /// The S3 access keys.
+    pub access_keys: PathBuf,
+    /// Where S3 clients connect.
+    pub s3_listen: SocketAddr,
+    /// The region that S3 clients sign for.
+    #[serde(default = "default_region")]
+    pub region: String,
+    /// Domains below which a host name is a bucket.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<String>,
+    /// All nodes of the network.
+    pub nodes: Vec<GatewayPeer>,
+}
+
+/// A node as a gateway finds it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GatewayPeer {
+    /// Its public key, 64 hexadecimal digits.
+    pub key: String,
+    /// Where it listens for gateways.
+    pub gateway: SocketAddr,
+}
+
+fn default_region() -> String {
+    "us-east-1".to_owned()
+}
+
+/// A configuration with all that it names read and checked.
+pub(crate) struct Gateway {
+    pub config: GatewayConfig,
+    pub genesis: Genesis,
+    pub vault: vault::Config,
+}
+
+impl GatewayConfig {
+    /// The file's contents.
+    pub(crate) fn to_file(&self) -> Vec<u8> {
+        toml::to_string(self).expect("a configuration is a TOML table").into_bytes()
+    }
+
+    /// Reads the file alone; paths are as they are in it.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::new(Exit::Configuration, format!("cannot read {}: {error}", path.display())).hint(
+                "`outlast up` makes a network with a gateway; --dir or OUTLAST_DIR says where it is, --gateway names \
+                 another gateway's file",
+            )
+        })?;
+        toml::from_str(&text).map_err(|error| {
+            Failure::new(
+                Exit::Configuration,
+                format!("{} is no gateway's configuration: {error}", path.display()),
+            )
+            .hint("compare it with docs/deploy.md, or write it again with `outlast init`")
+        })
+    }
+
+    /// Reads the file and all that it names.
+    pub(crate) fn load(path: &Path) -> Result<Gateway, Failure> {
+        let mut config = Self::read(path)?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        for path in [&mut config.genesis, &mut config.key, &mut config.master_key, &mut config.access_keys] {
+            *path = base.join(&*path);
+        }
+        let genesis = load_genesis(&config.genesis)?;
+        let tenant = TenantId::from_hex(&config.tenant).ok_or_else(|| {
+            Failure::new(Exit::Configuration, format!("{}: the tenant's id is wrong", path.display()))
+                .hint("it has 32 lower-case hexadecimal digits")
+        })?;
+        let addresses =
+            in_order(&genesis, config.nodes.iter().map(|node| (node.key.as_str(), node.gateway)))?;
+        let nodes = genesis.committee.nodes().iter().copied().zip(addresses).collect::<Vec<(PublicKey, _)>>();
+        let vault = vault::Config {
+            genesis: genesis.clone(),
+            tenant,
+            key: load_key(&config.key)?,
+            master_key: Zeroizing::new(load_secret(&config.master_key)?),
+            nodes,
+            limits: vault::Limits::default(),
+        };
+        Ok(Gateway { config, genesis, vault })
+    }
+}
+
+/// The files of a gateway's directory.
+pub(crate) fn files(
+    config: &GatewayConfig,
+    key: &proof::SecretKey,
+    master_key: &[u8; 32],
+    access: &crate::keys::AccessKey,
+) -> Vec<files::NewFile> {
+    use crate::keys::{AccessKeys, to_file};
+    use files::NewFile;
+    vec![
+        NewFile::public(layout::GATEWAY_CONFIG, config.to_file()),
+        NewFile::secret(layout::TENANT_KEY, to_file(&key.seed())),
+        NewFile::secret(layout::MASTER_KEY, to_file(master_key)),
+        NewFile::secret(layout::ACCESS_KEYS, AccessKeys::of(access).to_file()),
+        NewFile::secret(layout::S3_ENVIRONMENT, s3_environment(config.s3_listen, &config.region, access)),
+    ]
+}
+
+/// Settings that make aws, boto3 and others find the gateway: `. s3.env`.
+pub(crate) fn s3_environment(listen: SocketAddr, region: &str, access: &crate::keys::AccessKey) -> Vec<u8> {
+    let endpoint = endpoint(listen);
+    format!(
+        "export AWS_ENDPOINT_URL={endpoint}\nexport AWS_REGION={region}\nexport AWS_DEFAULT_REGION={region}\n\
+         export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}\n",
+        access.id, *access.secret
+    )
+    .into_bytes()
+}
+
+/// How clients on this machine reach what listens there.
+pub(crate) fn endpoint(listen: SocketAddr) -> String {
+    let ip = match listen.ip() {
+        ip if !ip.is_unspecified() => ip,
+        std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+        std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+    };
+    format!("http://{}", SocketAddr::new(ip, listen.port()))
+}
+
+/// Runs `work` with the vault that `gateway` opens, until it is done or the process is told to stop.
+pub(crate) fn with_vault<T>(
+    gateway: Gateway,
+    work: impl AsyncFnOnce(Vault<Context>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    run(async |context| {
+        let vault = Vault::connect(context, gateway.vault)?;
+        tokio::select! {
+            outcome = work(vault) => outcome,
+            () = stop_asked() => Err(Failure::new(Exit::Failed, "stopped")),
+        }
+    })
+}
+
+/// Runs `work` on a runtime of its own, whose storage is empty and goes away with it.
+pub(crate) fn run<T>(work: impl AsyncFnOnce(Context) -> Result<T, Failure>) -> Result<T, Failure> {
+    let storage = RuntimeDirectory::make()?;
+    let config = commonware_runtime::tokio::Config::new().with_storage_directory(&storage.0);
+    commonware_runtime::tokio::Runner::new(config).start(|context| work(context))
+}
+
+/// A directory that the runtime insists on and a gateway never writes to. In memory where possible: the runtime syncs
+/// the whole file system that it is on.
+struct RuntimeDirectory(PathBuf);
+
+impl RuntimeDirectory {
+    fn make() -> Result<Self, Failure> {
+        let memory = Path::new("/dev/shm");
+        let name = format!("outlast-{}-{}", std::process::id(), proof::Digest(crate::keys::draw()));
+        let places = [memory.to_owned(), std::env::temp_dir()];
+        let mut made =
+            places.iter().map(|place| place.join(&name)).map(|path| (files::make_directory(&path), path));
+        let (first, path) = made.next().expect("two places");
+        if first.is_ok() {
+            return Ok(Self(path));
+        }
+        let (second, path) = made.next().expect("two places");
+        second.map(|()| Self(path))
+    }
+}
+
+impl Drop for RuntimeDirectory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Ready when the process is told to stop: SIGINT or SIGTERM.
+pub(crate) async fn stop_asked() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| signal(kind).expect("signals can be listened for");
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt()), listen(SignalKind::terminate()));
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_get_an_address_they_can_connect_to() {
+        assert_eq!(endpoint("0.0.0.0:9000".parse().unwrap()), "http://127.0.0.1:9000");
+        assert_eq!(endpoint("[::]:9000".parse().unwrap()), "http://[::1]:9000");
+        assert_eq!(endpoint("10.1.2.3:80".parse().unwrap()), "http://10.1.2.3:80");
+    }
+}

@@ -1,0 +1,147 @@
+//! Drawing keys, and the S3 access keys of a gateway.
+
+use crate::{
+    failure::{Exit, Failure},
+    files,
+};
+use proof::{Digest, SecretKey};
+use rand::{TryRng as _, rngs::SysRng};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, path::Path};
+use zeroize::Zeroizing;
+
+/// Bytes that nobody can guess, from the operating system.
+pub(crate) fn draw<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    SysRng.try_fill_bytes(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}
+
+/// A signing key.
+pub(crate) fn draw_signing() -> SecretKey {
+    SecretKey::from_seed(draw())
+}
+
+/// 32 secret bytes as a key file has them.
+pub(crate) fn to_file(secret: &[u8; 32]) -> Vec<u8> {
+    format!("{}\n", Digest(*secret)).into_bytes()
+}
+
+/// An S3 access key with its secret.
+#[derive(Clone)]
+pub(crate) struct AccessKey {
+    /// 20 characters, the first two `OL`.
+    pub id: String,
+    /// 40 characters.
+    pub secret: Zeroizing<String>,
+}
+
+impl AccessKey {
+    pub(crate) fn draw() -> Self {
+        const UPPER: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+        const MIXED: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        Self { id: format!("OL{}", text::<18>(UPPER)), secret: Zeroizing::new(text::<40>(MIXED)) }
+    }
+}
+
+/// Characters of an alphabet whose length is a power of two, so that each is equally likely.
+fn text<const N: usize>(alphabet: &[u8]) -> String {
+    debug_assert!(alphabet.len().is_power_of_two());
+    draw::<N>().iter().map(|byte| char::from(alphabet[usize::from(*byte) % alphabet.len()])).collect()
+}
+
+/// The access keys that a gateway knows: secret by id.
+#[derive(Clone, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AccessKeys {
+    /// Secret by id.
+    pub keys: BTreeMap<String, String>,
+}
+
+impl AccessKeys {
+    pub(crate) fn of(key: &AccessKey) -> Self {
+        Self { keys: BTreeMap::from([(key.id.clone(), key.secret.to_string())]) }
+    }
+
+    pub(crate) fn load(path: &Path) -> Result<Self, Failure> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let read = std::fs::metadata(path).and_then(|metadata| {
+            std::fs::read_to_string(path).map(|text| (metadata.permissions().mode() & 0o777, text))
+        });
+        let (mode, text) = read.map_err(|error| Failure::file("read", path, &error))?;
+        if mode & 0o077 != 0 {
+            let message = format!("{} can be read by others (mode {mode:o})", path.display());
+            return Err(Failure::new(Exit::Configuration, message).hint(format!(
+                "chmod 600 {0}; replace the keys if others may have read them",
+                path.display()
+            )));
+        }
+        // The parser's own message quotes the text: it would show a secret.
+        let keys: Self = toml::from_str(&text).map_err(|_| {
+            Failure::new(Exit::Configuration, format!("{} holds no access keys", path.display()))
+                .hint("it has a table [keys] with lines  ID = \"SECRET\"; `outlast key new` writes them")
+        })?;
+        if keys.keys.is_empty() {
+            return Err(Failure::new(
+                Exit::Configuration,
+                format!("{} holds no access keys", path.display()),
+            )
+            .hint("`outlast key new` adds one"));
+        }
+        Ok(keys)
+    }
+
+    pub(crate) fn to_file(&self) -> Vec<u8> {
+        toml::to_string(self).expect("text by text is a TOML table").into_bytes()
+    }
+
+    /// Adds a key to the file at `path`.
+    pub(crate) fn add(path: &Path, key: &AccessKey) -> Result<(), Failure> {
+        let mut keys = Self::load(path)?;
+        keys.keys.insert(key.id.clone(), key.secret.to_string());
+        files::replace(path, &keys.to_file(), true)
+    }
+
+    /// The first key, for those who need any.
+    pub(crate) fn first(&self) -> AccessKey {
+        let (id, secret) = self.keys.first_key_value().expect("never empty when loaded");
+        AccessKey { id: id.clone(), secret: Zeroizing::new(secret.clone()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn access_keys_have_the_shape_that_clients_expect() {
+        let (one, other) = (AccessKey::draw(), AccessKey::draw());
+        assert_eq!((one.id.len(), one.secret.len()), (20, 40));
+        assert!(one.id.starts_with("OL") && one.id.bytes().all(|c| c.is_ascii_alphanumeric()));
+        assert!(one.id != other.id && one.secret != other.secret);
+    }
+
+    #[test]
+    fn access_keys_are_added_to_their_file() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("access-keys.toml");
+        let (one, other) = (AccessKey::draw(), AccessKey::draw());
+        files::replace(&path, &AccessKeys::of(&one).to_file(), true).unwrap();
+        AccessKeys::add(&path, &other).unwrap();
+        let keys = AccessKeys::load(&path).unwrap().keys;
+        assert_eq!(keys.len(), 2);
+        assert_eq!(keys[&other.id], *other.secret);
+    }
+
+    #[test]
+    fn a_damaged_or_exposed_file_is_refused_without_showing_a_secret() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("access-keys.toml");
+        files::replace(&path, b"[keys]\nOLX = SECRET", true).unwrap();
+        let failure = AccessKeys::load(&path).err().unwrap();
+        assert!(!failure.to_string().contains("SECRET = "), "{failure}");
+        assert!(!failure.message.contains("OLX"), "{failure}");
+        files::replace(&path, &AccessKeys::of(&AccessKey::draw()).to_file(), false).unwrap();
+        assert_eq!(AccessKeys::load(&path).err().unwrap().exit, Exit::Configuration);
+    }
+}
