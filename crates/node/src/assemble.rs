@@ -110,16 +110,11 @@ where
     let query = Query::new(context.child("query"), reader, index);
     let server = link::ServerConfig {
         key: engine_key,
-        namespace: link_namespace(&network.id),
+        namespace: proof::genesis::link_namespace(network.id),
         limits: link::Limits::default(),
     };
     let server = link::serve(context.child("serve"), listener, server, Front::new(network, query, shards));
     Ok(Node { consensus: engine.consensus, keeper, server })
-}
-
-/// The namespace of links between gateways and the nodes of this network.
-pub fn link_namespace(network: &proof::Digest) -> Vec<u8> {
-    [b"outlast/link/1".as_slice(), &network.0].concat()
 }
 
 /// The key in the engine's form.

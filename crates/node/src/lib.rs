@@ -9,5 +9,5 @@ pub mod run;
 pub mod serve;
 pub mod voting;
 
-pub use assemble::{Node, Parts, assemble, link_namespace};
+pub use assemble::{Node, Parts, assemble};
 pub use run::{Logs, RunError, run};
