@@ -237,12 +237,12 @@ def test_put_and_get_on_conditions(s3, bucket):
 def test_presigned_urls(network, s3, bucket):
     data = body(100_000)
     url = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "a b"}, ExpiresIn=60)
-    urllib.request.urlopen(urllib.request.Request(url, data=data, method="PUT")).close()
+    urllib.request.urlopen(urllib.request.Request(url, data=data, method="PUT"), timeout=20).close()
     url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a b"}, ExpiresIn=60)
-    assert urllib.request.urlopen(url).read() == data
+    assert urllib.request.urlopen(url, timeout=20).read() == data
     for forged in (url[:-1] + ("0" if url[-1] != "0" else "1"), url.replace("a%20b", "other")):
         with pytest.raises(urllib.error.HTTPError) as error:
-            urllib.request.urlopen(forged)
+            urllib.request.urlopen(forged, timeout=20)
         assert error.value.code == 403
 
 
@@ -251,7 +251,7 @@ def test_a_presigned_put_cannot_be_made_a_copy(network, s3, bucket):
     url = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "drop"}, ExpiresIn=60)
     request = urllib.request.Request(url, data=b"", method="PUT", headers={"x-amz-copy-source": f"/{bucket}/secret"})
     with pytest.raises(urllib.error.HTTPError) as error:
-        urllib.request.urlopen(request)
+        urllib.request.urlopen(request, timeout=20)
     assert error.value.code == 403
 
 
