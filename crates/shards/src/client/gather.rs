@@ -182,6 +182,9 @@ impl<E: ClientContext> Shared<E> {
                 },
             }
         }
+        for node in waiting {
+            self.nodes[node].passed_over();
+        }
         Ok(good)
     }
 }

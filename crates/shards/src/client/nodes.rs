@@ -39,6 +39,11 @@ impl Health {
     fn answered(&mut self, latency: Duration) {
         self.latency = (self.latency * 7 + latency) / 8;
     }
+
+    /// A node that was slow once must not stay unasked for ever.
+    fn passed_over(&mut self) {
+        self.latency -= self.latency / 128;
+    }
 }
 
 impl Node {
@@ -61,9 +66,14 @@ impl Node {
         self.health.lock().latency
     }
 
-    /// Notes how long an answer to a get took. An answer ends a mere pause, so the node is in use again at once.
+    /// Notes how long an answer to a get took.
     pub(super) fn answered(&self, latency: Duration) {
         self.health.lock().answered(latency);
+    }
+
+    /// Notes that others were asked instead.
+    pub(super) fn passed_over(&self) {
+        self.health.lock().passed_over();
     }
 
     pub(super) fn is_in_flight(&self, id: &Digest) -> bool {
@@ -153,6 +163,10 @@ mod tests {
             health.answered(Duration::from_millis(40));
         }
         assert!(health.latency > Duration::from_millis(39) && health.latency <= Duration::from_millis(40));
+        for _ in 0..1000 {
+            health.passed_over();
+        }
+        assert!(health.latency < LATENCY_FIRST, "it is tried again");
     }
 
     #[test]

@@ -257,7 +257,8 @@ impl<E: Context> ShardStore<E> {
     /// it returns; dropping the future does not stop the write.
     pub async fn append(&self, opening: &Opening, index: u8, shard: Bytes) -> Result<(), StoreError> {
         let hash = opening.shards.get(usize::from(index)).ok_or(StoreError::Mismatch)?;
-        if shard.len() > record::PAYLOAD_MAX || blake3::hash(&shard) != hash.0 {
+        let is_too_long = shard.len() > record::PAYLOAD_MAX;
+        if is_too_long || shard.len() != opening.shard_length() || blake3::hash(&shard) != hash.0 {
             return Err(StoreError::Mismatch);
         }
         self.append_record(Record::shard(opening, index, shard)).await

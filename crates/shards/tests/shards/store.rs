@@ -50,6 +50,11 @@ fn what_is_not_what_it_says_is_refused() {
         assert_eq!(put(1, other.shards[1].clone()).await, Err(StoreError::Mismatch));
         assert_eq!(put(1, one.shards[0].clone()).await, Err(StoreError::Mismatch));
         assert_eq!(put(4, one.shards[0].clone()).await, Err(StoreError::Mismatch));
+        // Readers would take a shard of another length for a lie of this node.
+        let mut stretched = one.opening.clone();
+        stretched.ciphertext_length += 2;
+        let appended = store.append(&stretched, 1, one.shards[1].clone()).await;
+        assert_eq!(appended, Err(StoreError::Mismatch));
         assert_eq!(store.put_page(Bytes::from_static(b"no page")).await, Err(StoreError::NotAPage));
         put(1, one.shards[1].clone()).await.unwrap();
         assert_eq!(put(2, one.shards[2].clone()).await, Err(StoreError::Mismatch), "one shard of a chunk");
