@@ -9,6 +9,7 @@ use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::Futures
 use std::time::{Duration, SystemTime};
 
 /// What happened to one of the calls, each of which has a tag of the caller's.
+#[allow(clippy::large_enum_variant, reason = "an event is taken apart at once")]
 pub(super) enum Event<T> {
     /// A node answered, or the call failed.
     Answered(usize, T, Result<Answer, CallError>),
