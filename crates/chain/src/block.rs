@@ -183,7 +183,7 @@ const NO_LEADER: [u8; 32] = {
 const LOG_MAX: u64 = 1 << 60;
 
 /// Bytes of an encoded header: all its fields are of fixed width.
-const HEADER_BYTES: usize = 32 * 7 + 8 * 8 + 4;
+const HEADER_BYTES: usize = 32 * 7 + 8 * 7 + 4;
 
 impl BoundedBlock for Block {
     fn max_encode_size(_: &()) -> usize {

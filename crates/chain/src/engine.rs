@@ -427,7 +427,7 @@ impl<I: Derived> Follower<I> {
         let finalization = self.blocks.get_finalization(Height::new(height)).await;
         self.applied.push(block, finalization.map(|finalization| to_proof(&finalization)));
         self.applied.expire(&self.mempool.expire(time_ms));
-        if height % 64 == 0 {
+        if height.is_multiple_of(64) {
             self.applied.forget_closed();
         }
     }

@@ -174,8 +174,7 @@ impl Mempool {
 
     /// Resolves at the next arrival after the call.
     pub fn arrival(&self) -> impl Future<Output = ()> + Send + 'static {
-        let notified = self.arrived.clone().notified_owned();
-        async move { notified.await }
+        self.arrived.clone().notified_owned()
     }
 
     /// Those that have waited long enough to be passed on, each once, oldest first, at most `limit`.

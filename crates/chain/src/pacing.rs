@@ -70,7 +70,7 @@ where
     async fn propose(&mut self, consensus: Self::Context) -> oneshot::Receiver<Self::Digest> {
         let (mut sender, receiver) = oneshot::channel();
         let (mut automaton, mempool, idle) = (self.automaton.clone(), self.mempool.clone(), self.idle);
-        let _: Handle<()> = self.context.child("propose").spawn(move |context| async move {
+        let _task: Handle<()> = self.context.child("propose").spawn(move |context| async move {
             select! {
                 _ = sender.closed() => return,
                 _ = work_or_idle(&context, &mempool, idle) => {},

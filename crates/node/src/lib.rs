@@ -5,9 +5,10 @@
 
 pub mod assemble;
 pub mod config;
+mod metrics;
 pub mod run;
 pub mod serve;
 pub mod voting;
 
 pub use assemble::{Node, Parts, assemble};
-pub use run::{Logs, RunError, run};
+pub use run::{RunError, run};

@@ -3,6 +3,7 @@
 use crate::{
     assemble::{Node, Parts, assemble, engine_key},
     config::Loaded,
+    metrics,
     voting::{self, Standing},
 };
 use chain::{
@@ -13,7 +14,7 @@ use chain::{
 };
 use commonware_runtime::{
     Network as _, Runner as _, Spawner as _, Supervisor as _,
-    tokio::{self, telemetry},
+    tokio,
 };
 use shards::StoreConfig;
 use std::{
@@ -22,6 +23,7 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -69,37 +71,34 @@ pub enum RunError {
     Consensus,
 }
 
-/// How a node logs.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Logs {
-    /// One JSON object an event instead of text.
-    pub json: bool,
-    /// Debug events too.
-    pub debug: bool,
-}
-
 /// Runs a node until `shutdown` resolves, which is polled in a tokio runtime.
 ///
 /// # Panics
 ///
 /// On storage failure: the process is the unit of failure, and its supervisor starts it again.
-pub fn run(
-    loaded: Loaded,
-    logs: Logs,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), RunError> {
+pub fn run(loaded: Loaded, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), RunError> {
+    // Behind a pointer, so that the engine is compiled here, once, and not with each caller.
+    run_until(loaded, Box::pin(shutdown))
+}
+
+/// Ready when the node should stop.
+type Shutdown = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn run_until(loaded: Loaded, shutdown: Shutdown) -> Result<(), RunError> {
     let directory = &loaded.config.directory;
     let _lock = lock(directory)?;
-    probe_ports(&loaded)?;
+    probe(loaded.config.consensus_listen, "consensus_listen")?;
+    let metrics = loaded.config.metrics_listen.map(|address| probe(address, "metrics_listen")).transpose()?;
     let standing =
         voting::standing(directory, &loaded.config.permit, loaded.genesis.id(), &loaded.key.public_key())
             .map_err(|error| RunError::Directory { path: directory.clone(), error })?;
     let runtime =
         tokio::Config::new().with_storage_directory(directory.join("storage")).with_tcp_nodelay(Some(true));
     tokio::Runner::new(runtime).start(|context| async move {
-        let level = if logs.debug { tracing::Level::DEBUG } else { tracing::Level::INFO };
-        let settings = telemetry::Logs { level, json: logs.json };
-        telemetry::init(context.child("telemetry"), settings, loaded.config.metrics_listen, None);
+        if let (Some(address), Some(listener)) = (loaded.config.metrics_listen, metrics) {
+            metrics::serve(context.child("metrics"), listener)
+                .map_err(|error| RunError::Port { address, setting: "metrics_listen", error })?;
+        }
         node(context, loaded, standing, shutdown).await
     })
 }
@@ -115,23 +114,16 @@ fn lock(directory: &Path) -> Result<File, RunError> {
     }
 }
 
-/// The engine panics on a port that is taken; a message is better.
-fn probe_ports(loaded: &Loaded) -> Result<(), RunError> {
-    let config = &loaded.config;
-    let ports =
-        [("consensus_listen", Some(config.consensus_listen)), ("metrics_listen", config.metrics_listen)];
-    for (setting, address) in ports {
-        let Some(address) = address else { continue };
-        TcpListener::bind(address).map_err(|error| RunError::Port { address, setting, error })?;
-    }
-    Ok(())
+/// Listens where the configuration says. The engine panics on a port that is taken; a message is better.
+fn probe(address: SocketAddr, setting: &'static str) -> Result<TcpListener, RunError> {
+    TcpListener::bind(address).map_err(|error| RunError::Port { address, setting, error })
 }
 
 async fn node(
     context: tokio::Context,
     loaded: Loaded,
     standing: Standing,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: Shutdown,
 ) -> Result<(), RunError> {
     let Loaded { config, genesis, key, index: number, consensus } = loaded;
     let votes = standing == Standing::Voter;
@@ -171,7 +163,7 @@ async fn node(
     info!(gateway = %config.gateway_listen, consensus = %config.consensus_listen, "serving");
 
     let ended = futures::future::select(
-        Box::pin(shutdown),
+        shutdown,
         futures::future::select(consensus, futures::future::select(keeper, server)),
     )
     .await;

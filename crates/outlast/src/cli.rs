@@ -115,7 +115,7 @@ impl Cli {
         let serves = matches!(command, Command::Gateway(_));
         // A node starts its own logging, with its metrics.
         if !matches!(command, Command::Node(_)) {
-            logging::start(global.log_format, if serves { "info" } else { "error" });
+            logging::start(global.log_format, if serves { logging::SERVING } else { logging::ASKING });
         }
         let done = ExitCode::SUCCESS;
         match command {

@@ -64,7 +64,8 @@ pub(crate) fn replace(path: &Path, contents: &[u8], secret: bool) -> Result<(), 
         file.write_all(contents)?;
         file.sync_all()?;
         fs::rename(&fresh, path)?;
-        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
     };
     write().map_err(|error| Failure::file("write", path, &error))
 }

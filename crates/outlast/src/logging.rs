@@ -13,6 +13,11 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// What nodes and gateways log. The engine is terse; the S3 dispatcher would log every 404, and signatures it expected.
+pub(crate) const SERVING: &str = "info,commonware=warn,s3s=off";
+/// What other commands log.
+pub(crate) const ASKING: &str = "error,s3s=off";
+
 /// Starts logging. `RUST_LOG` chooses what is logged; without it, `default` does.
 pub(crate) fn start(format: LogFormat, default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));

@@ -67,7 +67,7 @@ impl Network {
         }
         let genesis = node::config::load_genesis(&layout.genesis())?;
         let n = genesis.committee.n();
-        let nodes = (0..n).map(|index| Ok(NodeConfig::load(&layout.node_config(index))?));
+        let nodes = (0..n).map(|index| load_node(&layout, index));
         let nodes = nodes.collect::<Result<Vec<_>, Failure>>()?;
         if !fresh {
             check_wishes(&layout, &nodes, wishes)?;
@@ -149,6 +149,17 @@ impl Running {
             Event::Ready { .. } | Event::NotStarted { .. } => {}
         }
     }
+}
+
+/// A node's configuration, which must be that of the node it is called after.
+fn load_node(layout: &Layout, index: usize) -> Result<Loaded, Failure> {
+    let path = layout.node_config(index);
+    let loaded = NodeConfig::load(&path)?;
+    if loaded.index as usize == index {
+        return Ok(loaded);
+    }
+    let message = format!("{} has the key of {}", path.display(), node_name(loaded.index as usize));
+    Err(Failure::new(Exit::Configuration, message).hint("put the key files back where they belong"))
 }
 
 fn gateway_file(layout: &Layout, tenant: Option<&str>) -> PathBuf {

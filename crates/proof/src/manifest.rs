@@ -39,7 +39,7 @@ impl Opening {
 }
 
 crate::wire_array! {
-    /// A segment's key, sealed under its version's data key (AES-256-GCM: 32 bytes and the tag).
+    /// A segment's key, sealed under its version's data key (AES-256-GCM-SIV: 32 bytes and the tag).
     pub struct SealedKey(48)
 }
 

@@ -27,10 +27,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(global: &crate::cli::Global, arguments: &Arguments) -> Result<(), Failure> {
     let loaded = Config::load(&arguments.config)?;
-    let debug =
-        std::env::var("RUST_LOG").is_ok_and(|level| level.contains("debug") || level.contains("trace"));
-    let logs = node::Logs { json: global.log_format == crate::logging::LogFormat::Json, debug };
-    node::run(loaded, logs, shutdown(arguments.supervised)).map_err(|error| {
+    node::run(loaded, shutdown(arguments.supervised)).map_err(|error| {
         let exit = match &error {
             RunError::Locked(_) | RunError::Port { .. } => Exit::InUse,
             _ => Exit::Failed,
