@@ -354,7 +354,9 @@ where
             relay: deferred.clone(),
             reporter: deferred,
             strategy: Sequential,
-            partition: format!("{partition}-votes-0"),
+            // A node that lost its directory while it ran may have begun another journal of votes there. Only their
+            // signer can replay votes, so an observer keeps a journal of its own.
+            partition: format!("{partition}-{}-0", if votes { "votes" } else { "observed" }),
             mailbox_size: NZUsize!(256),
             epoch: Epoch::zero(),
             floor: Floor::Genesis(network.block.digest()),
