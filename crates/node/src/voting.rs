@@ -59,7 +59,10 @@ pub fn standing(directory: &Path, permit: &Path, network: Digest, key: &PublicKe
 
 fn remove(permit: &Path) -> io::Result<()> {
     match fs::remove_file(permit) {
-        Ok(()) => File::open(permit.parent().unwrap_or(Path::new(".")))?.sync_all(),
+        Ok(()) => {
+            let parent = permit.parent().filter(|parent| !parent.as_os_str().is_empty());
+            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }

@@ -78,6 +78,8 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Makes the directory's entries durable.
 pub(crate) fn sync_directory(path: &Path) -> Result<(), Failure> {
+    // The parent of a relative path of one component is the empty path.
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     File::open(path)
         .and_then(|directory| directory.sync_all())
         .map_err(|error| Failure::file("sync the directory", path, &error))
