@@ -24,6 +24,8 @@ def s3(network, attempts=1, timeout=60, **credentials):
             connect_timeout=5,
             read_timeout=timeout,
             max_pool_connections=64,
+            # Without this, boto3 presigns with SigV2, which is refused.
+            signature_version="s3v4",
             s3={"addressing_style": "path"},
         ),
     )

@@ -12,7 +12,7 @@ from network import kill, wait_for
 def started(fresh, nodes=4):
     network = fresh(nodes)
     network.start()
-    s3(network).create_bucket(Bucket="b")
+    s3(network).create_bucket(Bucket="bucket")
     return network
 
 
@@ -21,7 +21,7 @@ def preload(network, count=12):
     client, rng, digests = s3(network), random.Random(11), {}
     for number in range(count):
         data = rng.randbytes((100, 20_000, 2_500_000)[number % 3])
-        client.put_object(Bucket="b", Key=f"before/{number}", Body=data)
+        client.put_object(Bucket="bucket", Key=f"before/{number}", Body=data)
         digests[f"before/{number}"] = sha256(data)
     return digests
 
@@ -29,7 +29,7 @@ def preload(network, count=12):
 def check(network, digests):
     client = s3(network, attempts=5)
     for key, digest in digests.items():
-        assert sha256(read(client, "b", key)) == digest, key
+        assert sha256(read(client, "bucket", key)) == digest, key
 
 
 def healthy_again(network, seconds=60):
@@ -40,7 +40,7 @@ def healthy_again(network, seconds=60):
 def test_a_node_is_wiped_while_clients_write(fresh, how):
     network = started(fresh)
     digests = preload(network)
-    journal = Journal(network, "b").start()
+    journal = Journal(network, "bucket").start()
     journal.wait_for_progress(20)
     before = network.running()
     if how == "process first":
@@ -75,7 +75,7 @@ def test_a_node_is_wiped_while_clients_write(fresh, how):
 def test_seven_nodes_lose_two(fresh):
     network = started(fresh, nodes=7)
     digests = preload(network)
-    journal = Journal(network, "b", writers=2).start()
+    journal = Journal(network, "bucket", writers=2).start()
     journal.wait_for_progress(10)
     for index in (2, 5):
         kill(network.running()[f"node-{index}"])
@@ -88,7 +88,7 @@ def test_seven_nodes_lose_two(fresh):
 def test_kill_at_random_moments(fresh):
     """Ten rounds of kill -9 of a node or the gateway; what was acknowledged is there."""
     network = started(fresh)
-    journal = Journal(network, "b").start()
+    journal = Journal(network, "bucket").start()
     rng = random.Random(13)
     for turn in range(10):
         journal.wait_for_progress(5)
@@ -104,7 +104,7 @@ def test_kill_everything_while_clients_write(fresh):
     network = started(fresh)
     digests = preload(network, 6)
     for seed in range(3):
-        journal = Journal(network, "b", seed=seed).start()
+        journal = Journal(network, "bucket", seed=seed).start()
         journal.wait_for_progress(15)
         network.kill_all()
         journal.stop()
@@ -118,6 +118,16 @@ def test_kill_everything_while_clients_write(fresh):
 def newest(directory, pattern):
     files = [path for path in directory.rglob(pattern) if path.is_file()]
     return max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
+def shard_files(network, index):
+    """The files of a node's shard log."""
+    partitions = (network.node_directory(index) / "storage").glob("*shards*")
+    return [path for partition in partitions for path in partition.rglob("*") if path.is_file()]
+
+
+def newest_segment(network, index):
+    return max(shard_files(network, index), key=lambda path: path.stat().st_mtime_ns)
 
 
 def last_byte(path):
@@ -144,12 +154,10 @@ def test_a_torn_end_of_the_shard_log(fresh, how):
     network = started(fresh)
     digests = preload(network)
     network.kill_all()
-    segment = newest(network.node_directory(1) / "storage" / "shards", "*")
-    assert segment is not None
-    torn(segment, how)
+    torn(newest_segment(network, 1), how)
     network.start()
     check(network, digests)
-    journal = Journal(network, "b", writers=2).start()
+    journal = Journal(network, "bucket", writers=2).start()
     journal.wait_for_progress(20)
     journal.stop().check()
     assert network.running()
@@ -161,7 +169,8 @@ def test_rot_in_a_shard_is_not_served(fresh, how):
     network = started(fresh)
     digests = preload(network)
     network.stop()
-    segments = [path for path in (network.node_directory(2) / "storage" / "shards").rglob("*") if path.is_file()]
+    segments = shard_files(network, 2)
+    assert segments
     rng = random.Random(3)
     for segment in segments:
         end = last_byte(segment)
@@ -171,7 +180,7 @@ def test_rot_in_a_shard_is_not_served(fresh, how):
                 file.write(bytes(16) if how == "zeros" else rng.randbytes(16))
     network.start()
     check(network, digests)
-    journal = Journal(network, "b", writers=2).start()
+    journal = Journal(network, "bucket", writers=2).start()
     journal.wait_for_progress(20)
     journal.stop().check()
 
@@ -188,6 +197,6 @@ def test_torn_ends_of_everything_of_one_node(fresh):
             torn(path, "garbage")
     network.start()
     check(network, digests)
-    journal = Journal(network, "b", writers=2).start()
+    journal = Journal(network, "bucket", writers=2).start()
     journal.wait_for_progress(20)
     journal.stop().check()

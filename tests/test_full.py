@@ -24,7 +24,7 @@ def limit(network, index, bytes_max, segment_bytes=8 * MIB):
 def founded(fresh):
     network = fresh()
     network.start()
-    s3(network).create_bucket(Bucket="b")
+    s3(network).create_bucket(Bucket="bucket")
     network.stop()
     return network
 
@@ -35,7 +35,7 @@ def fill(client, count, size=4 * MIB):
     for number in range(count):
         data = os.urandom(size)
         try:
-            client.put_object(Bucket="b", Key=f"fill/{number}", Body=data)
+            client.put_object(Bucket="bucket", Key=f"fill/{number}", Body=data)
         except ClientError as error:
             return digests, error
         digests[f"fill/{number}"] = sha256(data)
@@ -44,7 +44,7 @@ def fill(client, count, size=4 * MIB):
 
 def check(client, digests):
     for key, digest in digests.items():
-        assert sha256(read(client, "b", key)) == digest
+        assert sha256(read(client, "bucket", key)) == digest
 
 
 def test_one_full_node_stops_nobody(fresh):
@@ -71,8 +71,8 @@ def test_all_nodes_full(fresh):
     assert "full" in answer["Error"]["Message"].lower() or "room" in answer["Error"]["Message"].lower(), answer
     # What was acknowledged is there, and what is small still goes.
     check(client, digests)
-    client.put_object(Bucket="b", Key="small", Body=b"within the transaction")
-    client.delete_object(Bucket="b", Key="small")
+    client.put_object(Bucket="bucket", Key="small", Body=b"within the transaction")
+    client.delete_object(Bucket="bucket", Key="small")
     network.stop()
     for index in range(4):
         limit(network, index, None)
@@ -102,7 +102,7 @@ def test_a_disk_that_is_full(fresh):
         client = s3(network)
         digests, refusal = fill(client, 60)
         assert refusal is None, refusal
-        journal = Journal(network, "b", writers=2).start()
+        journal = Journal(network, "bucket", writers=2).start()
         journal.wait_for_progress(20)
         journal.stop().check()
         check(client, digests)

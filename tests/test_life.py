@@ -18,15 +18,15 @@ def test_networks_of_other_sizes(fresh, nodes):
     network = fresh(nodes).start()
     assert len(network.running()) == nodes + 1
     client = s3(network)
-    client.create_bucket(Bucket="b")
+    client.create_bucket(Bucket="bucket")
     data = os.urandom(2_500_000)
-    client.put_object(Bucket="b", Key="k", Body=data)
-    assert read(client, "b", "k") == data
+    client.put_object(Bucket="bucket", Key="k", Body=data)
+    assert read(client, "bucket", "k") == data
     status, _ = network.status()
     assert (len(status["nodes"]), status["faults"]) == (nodes, (nodes - 1) // 3)
     network.stop()
     network.start()
-    assert read(s3(network), "b", "k") == data
+    assert read(s3(network), "bucket", "k") == data
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -35,14 +35,14 @@ def test_it_stops_cleanly_and_goes_on(fresh, number):
     network.start()
     first = network.facts
     client = s3(network)
-    client.create_bucket(Bucket="b")
-    client.put_object(Bucket="b", Key="k", Body=b"x" * 100_000)
+    client.create_bucket(Bucket="bucket")
+    client.put_object(Bucket="bucket", Key="k", Body=b"x" * 100_000)
     assert network.stop(number) < 20
     network.start()
     assert {name: network.facts[name] for name in ("s3_endpoint", "access_key", "secret_key")} == {
         name: first[name] for name in ("s3_endpoint", "access_key", "secret_key")
     }
-    assert read(s3(network), "b", "k") == b"x" * 100_000
+    assert read(s3(network), "bucket", "k") == b"x" * 100_000
 
 
 def test_it_stops_while_it_starts(fresh):
@@ -114,14 +114,6 @@ def expose_key(network):
 def expose_master_key(network):
     (network.dir / "gateway/master.key").chmod(0o640)
     return "chmod 600"
-
-
-def swap_keys(network):
-    for name in ("node-0", "node-1"):
-        os.rename(network.dir / f"config/{name}.key", network.dir / f"config/{name}.swap")
-    os.rename(network.dir / "config/node-0.swap", network.dir / "config/node-1.key")
-    os.rename(network.dir / "config/node-1.swap", network.dir / "config/node-0.key")
-    return ""
 
 
 def garble_genesis(network):

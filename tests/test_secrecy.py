@@ -19,15 +19,15 @@ def used(tmp_path_factory):
         network.start()
         lines = {name: command_line(pid) for name, pid in network.running().items()}
         client = s3(network)
-        client.create_bucket(Bucket="b")
+        client.create_bucket(Bucket="bucket")
         text = MARKER.decode()
         for size in (1, 400, 20_000, 150_000):
-            client.put_object(Bucket="b", Key=f"k{size}", Body=MARKER * size, ContentType=f"text/{text}", Metadata={"note": text})
-        upload = client.create_multipart_upload(Bucket="b", Key="parts", ContentType=f"text/{text}", Metadata={"note": text})
-        here = {"Bucket": "b", "Key": "parts", "UploadId": upload["UploadId"]}
+            client.put_object(Bucket="bucket", Key=f"k{size}", Body=MARKER * size, ContentType=f"text/{text}", Metadata={"note": text})
+        upload = client.create_multipart_upload(Bucket="bucket", Key="parts", ContentType=f"text/{text}", Metadata={"note": text})
+        here = {"Bucket": "bucket", "Key": "parts", "UploadId": upload["UploadId"]}
         part = client.upload_part(**here, PartNumber=1, Body=MARKER * 300_000)
         client.complete_multipart_upload(**here, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
-        etag = client.head_object(Bucket="b", Key="k400")["ETag"].strip('"')
+        etag = client.head_object(Bucket="bucket", Key="k400")["ETag"].strip('"')
         network.stop()
         yield network, lines, etag
 
