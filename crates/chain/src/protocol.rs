@@ -178,7 +178,7 @@ wire_enum! {
         1 => Objects(of: ObjectsQuery),
         /// A bucket's open multipart uploads, by key, then id.
         2 => Uploads(of: UploadsQuery),
-        /// The newest parts of an upload, by number.
+        /// The newest parts of an upload, by number; also of one that was closed, for what they became is made of them.
         3 => Parts(of: PartsQuery),
     }
 }
@@ -425,7 +425,7 @@ impl PageAnswer {
 wire_enum! {
     /// A page of a listing.
     pub enum Page {
-        /// There is no such bucket or upload, or it was deleted or closed.
+        /// There is no such bucket, or it was deleted; or there never was such an upload.
         0 => NoSuch,
         /// Of buckets.
         1 => Buckets(page: BucketsPage),

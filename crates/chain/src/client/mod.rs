@@ -176,7 +176,7 @@ impl<E: Context> Client<E> {
         list::uploads(self.page(Listing::Uploads(query)).await?)
     }
 
-    /// A page of an open upload's parts; `None` when there is no such open upload.
+    /// A page of an upload's parts, also of a closed one's; `None` when there never was such an upload.
     pub async fn list_parts(&self, query: PartsQuery) -> Result<Option<PartsView>, ReadError> {
         list::parts(self.page(Listing::Parts(query)).await?)
     }

@@ -137,7 +137,7 @@ pub struct UploadsView {
     pub more: bool,
 }
 
-/// A page of an open upload's parts at one height.
+/// A page of an upload's parts at one height.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartsView {
     /// The height.

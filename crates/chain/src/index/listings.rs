@@ -104,16 +104,14 @@ fn is_closed<S: Store>(
     Ok(closed.is_some_and(|closed| closed.height <= height))
 }
 
-/// A page of the newest parts, at `height`, of an upload that was open then.
+/// A page of the newest parts, at `height`, of an upload that was open then or before.
 pub(super) fn parts<S: Store>(store: &S, query: &PartsQuery, height: u64) -> Result<Page, StoreError> {
     let PartsQuery { tenant, upload, .. } = query;
     let Some(row) = store.get(&Key::new(UPLOADS).tenant(tenant).upload(upload).done())? else {
         return Ok(Page::NoSuch);
     };
     let opened: NamedUpload = decode(&row)?;
-    let created = bucket_created(store, tenant, &opened.entry.place.bucket, height)?;
-    let lives = created.is_some_and(|(created, _)| created <= opened.entry.version);
-    if !lives || opened.entry.version.height > height || is_closed(store, tenant, upload, height)? {
+    if opened.entry.version.height > height {
         return Ok(Page::NoSuch);
     }
     let root = Key::new(PARTS).tenant(tenant).upload(upload);

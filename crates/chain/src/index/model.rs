@@ -426,7 +426,6 @@ fn check_uploads<S: Store>(index: &Index<S>, model: &Model, number: u8, prefix: 
         for NamedUpload { entry, sealed } in page.uploads.iter() {
             assert_eq!(Attachment::of(sealed), entry.sealed);
             listed.push((entry.place.key.to_string(), entry.upload));
-            check_parts(index, model, entry.upload, height);
         }
         let Some((key, upload)) = listed.last().filter(|_| page.more) else { break };
         let after = AfterUpload { key: key_text(&key.parse::<ObjectKey>().unwrap()), upload: *upload };
@@ -465,6 +464,9 @@ fn check<S: Store>(store: S, acts: &[Act], questions: &[Question]) {
         let height = (question.height % (history.blocks.len() + 1)) as u64;
         check_buckets(&index, &history.model, height);
         check_uploads(&index, &history.model, question.bucket, &question.prefix, height);
+        // Closed ones too.
+        let opened = history.model.uploads.iter().filter(|(_, _, opened)| opened.height <= height);
+        opened.for_each(|(_, upload, _)| check_parts(&index, &history.model, *upload, height));
     }
     for (height, (transactions, outcomes)) in (1..).zip(&history.blocks) {
         for (place, (signed, outcome)) in (0..).zip(transactions.iter().zip(outcomes)) {
