@@ -1,8 +1,8 @@
 //! Reading an object's bytes.
 //!
 //! Chunks that hold some of the range are located page by page, fetched and decrypted each in a task of its own, and
-//! given out in order. A reader waits for room for one chunk; for those ahead of it it takes what room there is, so
-//! readers of slow callers do not keep others from going on.
+//! given out in order. A reader waits for room for one chunk; chunks ahead of it it asks for only while half of all
+//! room is free. So readers of slow callers, which give nothing back, leave room for others.
 
 use crate::{
     CHUNKS_AHEAD, Context, Error, Object, Vault,
@@ -149,11 +149,11 @@ impl<E: Context> Fetch<E> {
                 return Ok(());
             }
             let limit = &self.vault.shared.chunks_read;
-            let room = match limit.clone().try_acquire_owned() {
-                Ok(room) => room,
-                Err(_) if self.ahead.is_empty() => self.vault.room(limit).await?,
-                Err(_) => return Ok(()),
-            };
+            if !self.ahead.is_empty() && limit.available_permits() <= self.vault.shared.limits.chunks_read / 2
+            {
+                return Ok(());
+            }
+            let room = self.vault.room(limit).await?;
             if let Some(located) = self.located.pop_front() {
                 self.ask(located, room)?;
             }
