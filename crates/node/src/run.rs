@@ -12,10 +12,7 @@ use chain::{
     index::{Disk, Index},
     network::{self, Addresses},
 };
-use commonware_runtime::{
-    Network as _, Runner as _, Spawner as _, Supervisor as _,
-    tokio,
-};
+use commonware_runtime::{Network as _, Runner as _, Spawner as _, Supervisor as _, tokio};
 use shards::StoreConfig;
 use std::{
     fs::{File, TryLockError},
@@ -96,8 +93,11 @@ fn run_until(loaded: Loaded, shutdown: Shutdown) -> Result<(), RunError> {
         tokio::Config::new().with_storage_directory(directory.join("storage")).with_tcp_nodelay(Some(true));
     tokio::Runner::new(runtime).start(|context| async move {
         if let (Some(address), Some(listener)) = (loaded.config.metrics_listen, metrics) {
-            metrics::serve(context.child("metrics"), listener)
-                .map_err(|error| RunError::Port { address, setting: "metrics_listen", error })?;
+            metrics::serve(context.child("metrics"), listener).map_err(|error| RunError::Port {
+                address,
+                setting: "metrics_listen",
+                error,
+            })?;
         }
         node(context, loaded, standing, shutdown).await
     })

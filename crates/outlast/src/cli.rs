@@ -112,11 +112,8 @@ impl Cli {
     /// Does what was asked.
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         let Self { global, command } = self;
-        let serves = matches!(command, Command::Gateway(_));
-        // A node starts its own logging, with its metrics.
-        if !matches!(command, Command::Node(_)) {
-            logging::start(global.log_format, if serves { logging::SERVING } else { logging::ASKING });
-        }
+        let serves = matches!(command, Command::Gateway(_) | Command::Node(_));
+        logging::start(global.log_format, if serves { logging::SERVING } else { logging::ASKING });
         let done = ExitCode::SUCCESS;
         match command {
             Command::Up(arguments) => up::run(&global, &arguments).map(|()| done),
@@ -133,7 +130,7 @@ impl Cli {
             Command::Tenant(arguments) => tenant::run(&global, &arguments).map(|()| done),
             Command::Key(arguments) => key::run(&global, &arguments).map(|()| done),
             Command::Init(arguments) => init::run(&global, &arguments).map(|()| done),
-            Command::Node(arguments) => node::run(&global, &arguments).map(|()| done),
+            Command::Node(arguments) => node::run(&arguments).map(|()| done),
             Command::Gateway(arguments) => gateway::run(&arguments).map(|()| done),
         }
     }

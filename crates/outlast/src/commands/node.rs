@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     supervised: bool,
 }
 
-pub(crate) fn run(global: &crate::cli::Global, arguments: &Arguments) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let loaded = Config::load(&arguments.config)?;
     node::run(loaded, shutdown(arguments.supervised)).map_err(|error| {
         let exit = match &error {
