@@ -1,0 +1,39 @@
+//! Voting has to be earned: a node that has lost its journal of votes observes.
+
+use node::voting::{Standing, standing};
+use proof::{Digest, PublicKey};
+use std::fs;
+
+const NETWORK: Digest = Digest([1; 32]);
+const KEY: PublicKey = PublicKey([2; 32]);
+
+#[test]
+fn voting_is_earned_once_and_lost_with_the_directory() {
+    let base = tempfile::tempdir().unwrap();
+    let (directory, permit) = (base.path().join("node"), base.path().join("permit"));
+    let now = |key| standing(&directory, &permit, NETWORK, key).unwrap();
+    assert_eq!(now(&KEY), Standing::Observer, "no permit, no marker");
+    fs::write(&permit, "").unwrap();
+    assert_eq!(now(&KEY), Standing::Voter);
+    assert!(!permit.exists());
+    assert_eq!(now(&KEY), Standing::Voter, "a restart");
+    assert_eq!(now(&PublicKey([3; 32])), Standing::Observer, "another key");
+    fs::remove_dir_all(&directory).unwrap();
+    assert_eq!(now(&KEY), Standing::Observer, "wiped");
+    assert_eq!(now(&KEY), Standing::Observer, "and restarted");
+}
+
+#[test]
+fn a_torn_marker_vouches_for_nothing() {
+    let base = tempfile::tempdir().unwrap();
+    let (directory, permit) = (base.path().join("node"), base.path().join("permit"));
+    fs::write(&permit, "").unwrap();
+    standing(&directory, &permit, NETWORK, &KEY).unwrap();
+    let marker = directory.join(MARKER);
+    let whole = fs::read(&marker).unwrap();
+    fs::write(&marker, &whole[..whole.len() / 2]).unwrap();
+    assert_eq!(standing(&directory, &permit, NETWORK, &KEY).unwrap(), Standing::Observer);
+    fs::write(&permit, "").unwrap();
+    let again = standing(&directory, &permit, NETWORK, &KEY).unwrap();
+    assert_eq!(again, Standing::Voter, "a crash on the first start, before anything was signed");
+}
