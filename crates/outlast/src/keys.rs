@@ -40,7 +40,9 @@ impl AccessKey {
     pub(crate) fn draw() -> Self {
         const UPPER: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
         const MIXED: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        Self { id: format!("OL{}", text::<18>(UPPER)), secret: Zeroizing::new(text::<40>(MIXED)) }
+        // It never begins with what a command line takes for an option.
+        let secret = Zeroizing::new(text::<1>(UPPER) + &text::<39>(MIXED));
+        Self { id: format!("OL{}", text::<18>(UPPER)), secret }
     }
 }
 
