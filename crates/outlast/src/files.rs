@@ -64,10 +64,14 @@ pub(crate) fn replace(path: &Path, contents: &[u8], secret: bool) -> Result<(), 
         file.write_all(contents)?;
         file.sync_all()?;
         fs::rename(&fresh, path)?;
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+        File::open(directory_of(path))?.sync_all()
     };
     write().map_err(|error| Failure::file("write", path, &error))
+}
+
+/// The directory that a file is in.
+pub(crate) fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A name beside `path` for a file that is not finished.
@@ -78,8 +82,6 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Makes the directory's entries durable.
 pub(crate) fn sync_directory(path: &Path) -> Result<(), Failure> {
-    // The parent of a relative path of one component is the empty path.
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     File::open(path)
         .and_then(|directory| directory.sync_all())
         .map_err(|error| Failure::file("sync the directory", path, &error))
@@ -155,6 +157,12 @@ mod tests {
         replace(&base.path().join("a/key"), b"new", true).unwrap();
         assert_eq!(mode("a/key"), 0o600);
         assert_eq!(fs::read(base.path().join("a/key")).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_bare_name_is_in_the_working_directory() {
+        assert_eq!(directory_of(Path::new("receipt")), Path::new("."));
+        assert_eq!(directory_of(Path::new("a/receipt")), Path::new("a"));
     }
 
     #[test]

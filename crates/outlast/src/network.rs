@@ -90,12 +90,15 @@ impl Network {
     fn processes(&self) -> Vec<Process> {
         let process = |name: String, command: &str, config: PathBuf| Process {
             tells_ready: command == GATEWAY,
+            token: None,
             log: self.layout.log(&name),
             arguments: self.arguments(command, &config),
             name,
         };
-        let nodes = (0..self.nodes.len())
-            .map(|index| process(node_name(index), "node", self.layout.node_config(index)));
+        let nodes = self.nodes.iter().enumerate().map(|(index, node)| Process {
+            token: Some(node.config.directory.join("lock")),
+            ..process(node_name(index), "node", self.layout.node_config(index))
+        });
         let gateway = process(GATEWAY.to_owned(), GATEWAY, gateway_file(&self.layout, None));
         let tenants = self
             .tenants

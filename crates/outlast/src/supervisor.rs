@@ -3,10 +3,12 @@
 //! 1. Each child is this same program, in a process group of its own, so that Ctrl-C in a terminal reaches the
 //!    supervisor alone. Its standard input is a pipe that is never written: when the supervisor dies, in whatever way,
 //!    the pipe closes and the child stops. So nobody is left behind.
-//! 2. What a child logs goes to a file. A gateway prints `ready` on standard output when it answers; a node logs there.
+//! 2. What a child logs goes to a file. A gateway prints `ready` on standard output when it answers.
 //! 3. A child that ends is started again after a wait that doubles up to [`BACKOFF_MAX`], and shrinks again when the
 //!    child has run for [`SETTLED`]. Each end and each start is an [`Event`].
-//! 4. To stop, the pipe is closed; a child that has not ended after [`STOP_PATIENCE`] is killed.
+//! 4. A node whose directory was deleted does not notice: the kernel keeps its open files for it, nameless. So the
+//!    supervisor looks, ends it, and starts it again; it comes back as one that has lost everything, which it has.
+//! 5. To stop, the pipe is closed; a child that has not ended after [`STOP_PATIENCE`] is killed.
 
 use crate::{failure::Failure, files};
 use std::{
@@ -33,6 +35,8 @@ const SETTLED: Duration = Duration::from_secs(20);
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
 /// A log longer than this is set aside when its process is started, in place of the one set aside before.
 const LOG_BYTES_MAX: u64 = 16 << 20;
+/// How often it is looked whether a child's files are still there.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What a child prints when it does its work.
 pub(crate) const READY: &str = "ready";
 
@@ -47,6 +51,8 @@ pub(crate) struct Process {
     pub log: PathBuf,
     /// Whether it prints [`READY`] on standard output; otherwise what it prints there is logged.
     pub tells_ready: bool,
+    /// A file that the process makes when it starts. When it goes away, the process's directory was deleted.
+    pub token: Option<PathBuf>,
 }
 
 /// What happened to a child.
@@ -154,6 +160,7 @@ impl Keeper {
                         continue;
                     }
                     Ended::Itself(status) => Ok(self.reason(status)),
+                    Ended::Deleted => Ok("its directory was deleted".to_owned()),
                 },
                 Err(error) => Err(error.to_string()),
             };
@@ -187,8 +194,13 @@ impl Keeper {
 
     /// Watches a running child until it ends.
     async fn attend(&mut self, mut running: Running) -> Ended {
+        let mut token = Token::new(self.process.token.clone(), LOOK_EVERY);
         loop {
             tokio::select! {
+                () = token.deleted() => {
+                    let _ = running.child.kill().await;
+                    return Ended::Deleted;
+                }
                 status = running.child.wait() => return Ended::Itself(status),
                 line = next_line(&mut running.printed) => match line {
                     Some(line) if line == READY => {
@@ -264,6 +276,7 @@ impl Keeper {
 /// How a child's run ended.
 enum Ended {
     Itself(io::Result<ExitStatus>),
+    Deleted,
     Held,
     Stopped,
 }
@@ -272,6 +285,31 @@ struct Running {
     child: Child,
     stdin: ChildStdin,
     printed: Option<Lines<BufReader<ChildStdout>>>,
+}
+
+/// Watches for the end of a file.
+struct Token {
+    path: Option<PathBuf>,
+    every: Duration,
+    seen: bool,
+    missed: u8,
+}
+
+impl Token {
+    fn new(path: Option<PathBuf>, every: Duration) -> Self {
+        Self { path, every, seen: false, missed: 0 }
+    }
+
+    /// Ready when the file was there and, twice in a row, is not. May be dropped and called again.
+    async fn deleted(&mut self) {
+        let Some(path) = &self.path else { return std::future::pending().await };
+        while self.missed < 2 {
+            sleep(self.every).await;
+            let there = path.exists();
+            self.seen |= there;
+            self.missed = if self.seen && !there { self.missed + 1 } else { 0 };
+        }
+    }
 }
 
 /// The next line that a child prints; none when it prints no more; never, when it does not print.
@@ -350,6 +388,18 @@ mod tests {
         assert_eq!(last_line(&path), None);
         fs::write(&path, [b'x'; 10_000]).unwrap();
         assert_eq!(last_line(&path).unwrap().len(), 300);
+    }
+
+    #[tokio::test]
+    async fn a_token_that_goes_away_is_missed_and_one_that_never_came_is_not() {
+        let base = tempfile::tempdir().unwrap();
+        let (path, every) = (base.path().join("lock"), Duration::from_millis(1));
+        let mut token = Token::new(Some(path.clone()), every);
+        assert!(timeout(50 * every, token.deleted()).await.is_err());
+        fs::write(&path, "").unwrap();
+        assert!(timeout(50 * every, token.deleted()).await.is_err());
+        fs::remove_file(&path).unwrap();
+        token.deleted().await;
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = parse_nodes)]
     nodes: usize,
     /// Requests at a time
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: u16,
     /// Where the network is kept while the drill runs [default: a new directory in the system's temporary one]
     #[arg(long, value_name = "DIR")]

@@ -81,7 +81,7 @@ pub(crate) fn run(global: &Global, arguments: &Arguments) -> Result<(), Failure>
         return Err(failure);
     }
     std::fs::rename(&prepared, &directory).map_err(|error| Failure::file("make", &directory, &error))?;
-    files::sync_directory(directory.parent().expect("beside what was prepared"))?;
+    files::sync_directory(files::directory_of(&directory))?;
     tell(global, arguments, &directory, &config)
 }
 

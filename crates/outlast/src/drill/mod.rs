@@ -41,6 +41,8 @@ use tree::Source;
 const FAULT_AT: u64 = 30;
 /// Share of the bytes acknowledged when they are started again, in percent.
 const RETURN_AT: u64 = 65;
+/// The reader's pause between objects, so that it leaves the machine to the writers.
+const READ_EVERY: Duration = Duration::from_millis(20);
 /// How long the network may take to start.
 const START_PATIENCE: Duration = Duration::from_secs(120);
 
@@ -217,10 +219,10 @@ async fn read_again(run: Arc<Run>) {
             let stored = run.stored.lock().expect("no worker panics");
             stored.get(turn % stored.len().max(1)).cloned()
         };
-        match object {
-            Some(object) => drop(check(&run, &object).await),
-            None => tokio::time::sleep(Duration::from_millis(10)).await,
+        if let Some(object) = object {
+            let _ = check(&run, &object).await;
         }
+        tokio::time::sleep(READ_EVERY).await;
     }
 }
 

@@ -80,18 +80,24 @@ fn walk(root: &Path, files_max: usize) -> Vec<Source> {
     files
 }
 
-/// Evenly spread over the files, as many as the bounds allow.
+/// As much as the bounds allow: most of it evenly spread over the files, the rest the largest that fit.
 fn sample(files: Vec<Source>) -> Vec<Source> {
-    let bytes: u64 = files.iter().map(|file| file.length).sum();
-    let by_bytes = bytes.div_ceil(BYTES_MAX) as usize;
-    let stride = files.len().div_ceil(FILES_MAX).max(by_bytes).max(1);
-    let mut room = BYTES_MAX;
-    let fits = |file: &Source| {
-        let fits = file.length <= room;
-        room -= if fits { file.length } else { 0 };
-        fits
+    let stride = files.len().div_ceil(FILES_MAX / 10 * 9).max(1);
+    let (mut room, mut chosen) = (BYTES_MAX, Vec::new());
+    let mut take = |file: Source| {
+        if file.length <= room && chosen.len() < FILES_MAX {
+            room -= file.length;
+            chosen.push(file);
+        }
     };
-    files.into_iter().step_by(stride).filter(fits).collect()
+    let (spread, mut others): (Vec<_>, Vec<_>) =
+        files.into_iter().enumerate().partition(|(index, _)| index % stride == 0);
+    // A file that takes most of the room leaves none for variety.
+    spread.into_iter().map(|(_, file)| file).filter(|file| file.length <= BYTES_MAX / 10).for_each(&mut take);
+    others.sort_by_key(|(_, file)| std::cmp::Reverse(file.length));
+    others.into_iter().map(|(_, file)| file).for_each(&mut take);
+    chosen.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    chosen
 }
 
 #[cfg(test)]
@@ -125,6 +131,9 @@ mod tests {
         let large = sample((0..100).map(|index| file(index, 50_000_000)).collect());
         assert!(large.iter().map(|file| file.length).sum::<u64>() <= BYTES_MAX && !large.is_empty());
         let mixed = sample(vec![file(0, 2 * BYTES_MAX), file(1, 10), file(2, 10), file(3, 10)]);
-        assert!(!mixed.is_empty());
+        assert_eq!(mixed.len(), 3);
+        let uneven = (0..30_000).map(|index| file(index, if index % 1000 == 1 { 20_000_000 } else { 1000 }));
+        let filled = sample(uneven.collect());
+        assert!(filled.iter().map(|file| file.length).sum::<u64>() > BYTES_MAX / 10 * 9);
     }
 }
