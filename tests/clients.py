@@ -63,6 +63,7 @@ class Journal:
     def __init__(self, network, bucket, writers=3, seed=1):
         self.network = network
         self.bucket = bucket
+        self.prefix = f"journal-{seed}/"
         self.allowed = {}
         self.acknowledged = 0
         self.refused = 0
@@ -98,7 +99,7 @@ class Journal:
         client = s3(self.network, timeout=30)
         turn, last = 0, time.monotonic()
         while not self._stop.is_set():
-            key = f"journal/{writer}/{turn % self.KEYS}"
+            key = f"{self.prefix}{writer}/{turn % self.KEYS}"
             data = rng.randbytes(rng.choice(self.SIZES))
             digest = sha256(data)
             turn += 1
@@ -132,8 +133,8 @@ class Journal:
             if digest not in allowed:
                 wrong.append((key, digest))
         assert not wrong, f"lost or false: {wrong}"
-        listed = {item["Key"] for page in client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix="journal/")
-                  for item in page.get("Contents", [])}
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
+        listed = {item["Key"] for page in pages for item in page.get("Contents", [])}
         must = {key for key, allowed in self.allowed.items() if None not in allowed}
         assert must <= listed, f"not listed: {must - listed}"
 

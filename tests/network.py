@@ -258,4 +258,6 @@ class Network:
 
 
 def tail(path, lines):
-    return path.read_text(errors="replace").splitlines()[-lines:]
+    """The last lines of a log that are not about connections coming and going."""
+    told = [line for line in path.read_text(errors="replace").splitlines() if " link::" not in line]
+    return told[-lines:]

@@ -200,10 +200,11 @@ def test_an_ended_process_is_started_again(fresh):
     before = network.running()
     kill(before["node-3"])
     kill(before["gateway"])
-    after = wait_for(
-        lambda: (now := network.processes()) and len(now) == 5 and all(now[name] != before[name] for name in ("node-3", "gateway")),
-        30, "both are started again",
-    )
+    def replaced():
+        now = network.processes()
+        return len(now) == 5 and now["node-3"] != before["node-3"] and now["gateway"] != before["gateway"] and now
+
+    after = wait_for(replaced, 30, "both are started again")
     assert after["node-0"] == before["node-0"]
     ended = [event["name"] for event in network.events if event["event"] == "ended"]
     assert sorted(ended) == ["gateway", "node-3"]
