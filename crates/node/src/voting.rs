@@ -5,13 +5,14 @@
 //! one that this key has always had.
 //!
 //! * A *permit* is made together with the key and says: this key has never voted. It lies beside the key.
-//! * On the first start the node writes the *marker* into its directory, beside the journal, and then removes the
-//!   permit. From then on the marker says: the journal here is complete.
-//! * A node that finds neither has lost its directory, and with it its journal. It *observes*: it stores, serves and
+//! * On the first start the node writes the *marker* beside the journal, into the directory of all its storage, and
+//!   then removes the permit. From then on the marker says: the journal here is complete.
+//! * A node that finds neither has lost its storage, and with it its journal. It *observes*: it stores, serves and
 //!   follows, but does not vote.
 //!
 //! A crash between the two steps leaves both, which is as good as the marker alone: nothing is signed before the
-//! permit is gone. What this does not see is a directory that was put back to an older state; see `THREATS.md`.
+//! permit is gone. What this does not see is storage that was put back to an older state, or out of which the journal
+//! alone was deleted; see `THREATS.md`.
 
 use proof::{Digest, PublicKey};
 use std::{
@@ -20,6 +21,8 @@ use std::{
     path::Path,
 };
 
+/// Where the runtime keeps everything, the journal of votes among it, below the node's directory.
+pub const STORAGE: &str = "storage";
 const MARKER: &str = "voter";
 
 /// Whether this node votes.
@@ -33,8 +36,9 @@ pub enum Standing {
 
 /// Decides whether the node with this key votes, given its directory and its permit. Synced when it returns.
 pub fn standing(directory: &Path, permit: &Path, network: Digest, key: &PublicKey) -> io::Result<Standing> {
-    fs::create_dir_all(directory)?;
-    let marker = directory.join(MARKER);
+    let storage = directory.join(STORAGE);
+    fs::create_dir_all(&storage)?;
+    let marker = storage.join(MARKER);
     let words = format!("outlast voter 1\nnetwork {network}\nkey {key}\n");
     match fs::read(&marker) {
         Ok(found) if found == words.as_bytes() => {
@@ -52,6 +56,7 @@ pub fn standing(directory: &Path, permit: &Path, network: Digest, key: &PublicKe
     let mut file = File::create(&marker)?;
     file.write_all(words.as_bytes())?;
     file.sync_all()?;
+    File::open(&storage)?.sync_all()?;
     File::open(directory)?.sync_all()?;
     remove(permit)?;
     Ok(Standing::Voter)

@@ -1,6 +1,6 @@
 //! Voting has to be earned: a node that has lost its journal of votes observes.
 
-use node::voting::{Standing, standing};
+use node::voting::{STORAGE, Standing, standing};
 use proof::{Digest, PublicKey};
 use std::fs;
 
@@ -24,12 +24,24 @@ fn voting_is_earned_once_and_lost_with_the_directory() {
 }
 
 #[test]
+fn voting_is_lost_with_the_storage_alone() {
+    let base = tempfile::tempdir().unwrap();
+    let (directory, permit) = (base.path().join("node"), base.path().join("permit"));
+    let now = || standing(&directory, &permit, NETWORK, &KEY).unwrap();
+    fs::write(&permit, "").unwrap();
+    assert_eq!(now(), Standing::Voter);
+    fs::remove_dir_all(directory.join(STORAGE)).unwrap();
+    assert_eq!(now(), Standing::Observer);
+    assert_eq!(now(), Standing::Observer, "and restarted");
+}
+
+#[test]
 fn a_torn_marker_vouches_for_nothing() {
     let base = tempfile::tempdir().unwrap();
     let (directory, permit) = (base.path().join("node"), base.path().join("permit"));
     fs::write(&permit, "").unwrap();
     standing(&directory, &permit, NETWORK, &KEY).unwrap();
-    let marker = directory.join(MARKER);
+    let marker = directory.join(STORAGE).join("voter");
     let whole = fs::read(&marker).unwrap();
     fs::write(&marker, &whole[..whole.len() / 2]).unwrap();
     assert_eq!(standing(&directory, &permit, NETWORK, &KEY).unwrap(), Standing::Observer);
