@@ -210,7 +210,8 @@ pub(super) fn head(
         (Some(Record::Version(version)), Some(asked)) => (asked, version.kind, version.entry),
         (Some(_), _) => return Err(Fault::Record.into()),
     };
-    if version < bucket.created {
+    // What is left of an earlier life of the bucket is not current any more; asked for by its id it is there for good.
+    if asked.is_none() && version < bucket.created {
         return Ok(HeadView::Absent);
     }
     let Named::Version(named) = proven.named else {
