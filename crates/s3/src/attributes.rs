@@ -88,7 +88,7 @@ fn stored_encoding(given: &str) -> Option<String> {
 
 /// A time in whole seconds, as HTTP has it.
 pub(crate) fn timestamp(time_ms: u64) -> Timestamp {
-    Timestamp::from(UNIX_EPOCH + Duration::from_millis(time_ms))
+    Timestamp::from(UNIX_EPOCH + Duration::from_secs(time_ms / 1000))
 }
 
 /// A time as an HTTP header has it.
