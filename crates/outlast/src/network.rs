@@ -16,7 +16,7 @@ use std::{
     ffi::OsString,
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -27,6 +27,10 @@ use tokio::{
 
 /// Nodes of a network whose founder did not say how many.
 const NODES_DEFAULT: usize = 4;
+/// How long nodes may take to stop when their supervisor is gone.
+const FORMER_PATIENCE: Duration = Duration::from_secs(20);
+/// How long after that ports may stay taken.
+const PORT_PATIENCE: Duration = Duration::from_secs(3);
 /// What the first tenant's gateway is called.
 pub(crate) const GATEWAY: &str = "gateway";
 
@@ -72,8 +76,10 @@ impl Network {
         if !fresh {
             check_wishes(&layout, &nodes, wishes)?;
             move_s3(&layout, wishes.s3_addr)?;
+            await_former(&nodes)?;
             let addresses: Vec<_> = nodes.iter().map(addresses).collect();
-            check_ports(&addresses, GatewayConfig::read(&gateway_file(&layout, None))?.s3_listen)?;
+            let s3 = GatewayConfig::read(&gateway_file(&layout, None))?.s3_listen;
+            patiently(PORT_PATIENCE, || check_ports(&addresses, s3))?;
         }
         let gateway = GatewayConfig::load(&gateway_file(&layout, None))?.config;
         let access = AccessKeys::load(&gateway.access_keys)?.first();
@@ -221,6 +227,30 @@ fn check_wishes(layout: &Layout, nodes: &[Loaded], wishes: &Wishes) -> Result<()
         return Err(Failure::new(Exit::Usage, message).hint("leave --port-base out"));
     }
     Ok(())
+}
+
+/// Waits for nodes of an earlier run, whose supervisor was killed: they are about to stop by themselves.
+fn await_former(nodes: &[Loaded]) -> Result<(), Failure> {
+    patiently(FORMER_PATIENCE, || {
+        let held = nodes.iter().map(|node| &node.config.directory).find(|directory| Lock::is_held(directory));
+        held.map_or(Ok(()), |directory| {
+            let directory = directory.display();
+            let message = format!("a process of an earlier run still works on {directory}");
+            Err(Failure::new(Exit::InUse, message)
+                .hint(format!("`fuser {directory}/lock` shows which; stop it first")))
+        })
+    })
+}
+
+/// Tries again until it is done or patience is over.
+fn patiently(patience: Duration, attempt: impl Fn() -> Result<(), Failure>) -> Result<(), Failure> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match attempt() {
+            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(50)),
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Serves S3 at another address from now on.

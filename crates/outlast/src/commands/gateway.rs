@@ -24,6 +24,8 @@ use vault::Vault;
 
 /// How often the file of access keys is looked at.
 const KEYS_EVERY: Duration = Duration::from_secs(1);
+/// How long requests in work may go on when the gateway stops. Below what its supervisor gives it.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// How often the network is asked whether it answers, at the start.
 const READY_EVERY: Duration = Duration::from_millis(100);
 
@@ -96,6 +98,8 @@ async fn serve(
         }
     }
     tracing::info!("stopping");
+    // The port is free at once, for the next gateway; requests in work go on.
+    drop(listener);
     current.stop();
     while servers.join_next().await.is_some() {}
     Ok(())
@@ -147,6 +151,7 @@ fn settings(config: &GatewayConfig) -> Result<s3::Config, Failure> {
     Ok(s3::Config {
         keys: keys.into_iter().map(|(id, secret)| (id, s3::SecretKey::from(secret))).collect(),
         region: config.region.clone(),
+        shutdown_timeout: STOP_PATIENCE,
         domains: config.domains.clone(),
         ..s3::Config::default()
     })

@@ -90,10 +90,10 @@ fn sample(files: Vec<Source>) -> Vec<Source> {
             chosen.push(file);
         }
     };
-    let (spread, mut others): (Vec<_>, Vec<_>) =
-        files.into_iter().enumerate().partition(|(index, _)| index % stride == 0);
     // A file that takes most of the room leaves none for variety.
-    spread.into_iter().map(|(_, file)| file).filter(|file| file.length <= BYTES_MAX / 10).for_each(&mut take);
+    let spreads = |(index, file): &(usize, Source)| index % stride == 0 && file.length <= BYTES_MAX / 10;
+    let (spread, mut others): (Vec<_>, Vec<_>) = files.into_iter().enumerate().partition(spreads);
+    spread.into_iter().map(|(_, file)| file).for_each(&mut take);
     others.sort_by_key(|(_, file)| std::cmp::Reverse(file.length));
     others.into_iter().map(|(_, file)| file).for_each(&mut take);
     chosen.sort_unstable_by(|a, b| a.key.cmp(&b.key));
