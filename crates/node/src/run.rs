@@ -89,8 +89,9 @@ fn run_until(loaded: Loaded, shutdown: Shutdown) -> Result<(), RunError> {
     let standing =
         voting::standing(directory, &loaded.config.permit, loaded.genesis.id(), &loaded.key.public_key())
             .map_err(|error| RunError::Directory { path: directory.clone(), error })?;
-    let runtime =
-        tokio::Config::new().with_storage_directory(directory.join(voting::STORAGE)).with_tcp_nodelay(Some(true));
+    let runtime = tokio::Config::new()
+        .with_storage_directory(directory.join(voting::STORAGE))
+        .with_tcp_nodelay(Some(true));
     tokio::Runner::new(runtime).start(|context| async move {
         if let (Some(address), Some(listener)) = (loaded.config.metrics_listen, metrics) {
             metrics::serve(context.child("metrics"), listener).map_err(|error| RunError::Port {
