@@ -73,7 +73,9 @@ struct Run {
 
 /// Runs the drill.
 pub(crate) fn run(drill: Drill) -> Result<Report, Failure> {
-    let sources = tree::choose(drill.files.as_deref())?;
+    let mut sources = tree::choose(drill.files.as_deref())?;
+    // Large and small in any order, the same in each run, so that every stretch of the writing is like the others.
+    sources.sort_by_cached_key(|source| <[u8; 32]>::from(Sha256::digest(&source.key)));
     let scratch = drill.scratch.clone().unwrap_or_else(|| {
         std::env::temp_dir().join(format!("outlast-drill-{}", proof::TenantId(keys::draw())))
     });
