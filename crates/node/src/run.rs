@@ -12,7 +12,7 @@ use chain::{
     index::{Disk, Index},
     network::{self, Addresses},
 };
-use commonware_runtime::{Network as _, Runner as _, Spawner as _, Supervisor as _, tokio};
+use commonware_runtime::{Clock as _, Network as _, Runner as _, Spawner as _, Supervisor as _, tokio};
 use shards::StoreConfig;
 use std::{
     fs::{File, TryLockError},
@@ -128,6 +128,14 @@ async fn node(
 ) -> Result<(), RunError> {
     let Loaded { config, genesis, key, index: number, consensus } = loaded;
     let votes = standing == Standing::Voter;
+    if votes {
+        let (directory, permit) = (config.directory.clone(), config.permit.clone());
+        context.child("permit").spawn(move |context| async move {
+            while !voting::spend(&directory, &permit).expect("a permit that is spent can be removed") {
+                context.sleep(voting::LOOK_EVERY).await;
+            }
+        });
+    }
     let network = Arc::new(Network::new::<tokio::Context>(genesis));
     info!(node = number, key = %key.public_key(), network = %network.id, votes, "starting");
     if !votes {

@@ -5,25 +5,30 @@
 //! one that this key has always had.
 //!
 //! * A *permit* is made together with the key and says: this key has never voted. It lies beside the key.
-//! * On the first start the node writes the *marker* beside the journal, into the directory of all its storage, and
-//!   then removes the permit. From then on the marker says: the journal here is complete.
-//! * A node that finds neither has lost its storage, and with it its journal. It *observes*: it stores, serves and
-//!   follows, but does not vote.
+//! * On the first start the node writes the *marker* beside the journal, into the directory of all its storage. From
+//!   then on the marker says: the journal here is this key's, and complete.
+//! * When the journal has its first entry, the permit is spent: removed. Until then a crash, or a stop, loses nothing.
+//! * A node that has no permit, and not both marker and journal, has lost its storage or part of it. It *observes*: it
+//!   stores, serves and follows, but does not vote. So does one that is started while its directory is being deleted.
 //!
-//! A crash between the two steps leaves both, which is as good as the marker alone: nothing is signed before the
-//! permit is gone. What this does not see is storage that was put back to an older state, or out of which the journal
-//! alone was deleted; see `THREATS.md`.
+//! The permit is spent within [`LOOK_EVERY`] of the first vote; a node that is wiped in just that moment would vote
+//! again. What this does not see is storage that was put back to an older state; see `THREATS.md`.
 
 use proof::{Digest, PublicKey};
 use std::{
     fs::{self, File},
     io::{self, Write as _},
     path::Path,
+    time::Duration,
 };
 
+/// How often it is looked whether the permit is to be spent.
+pub const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Where the runtime keeps everything, the journal of votes among it, below the node's directory.
 pub const STORAGE: &str = "storage";
 const MARKER: &str = "voter";
+/// The engine's partition with the journal of votes. Should it ever get another name, every restarted node observes.
+const JOURNAL: &str = "node-chain-votes-0";
 
 /// Whether this node votes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +39,8 @@ pub enum Standing {
     Observer,
 }
 
-/// Decides whether the node with this key votes, given its directory and its permit. Synced when it returns.
+/// Decides whether the node with this key votes, given its directory and its permit. A marker is synced when it returns.
+/// Whoever starts a voter must see to it that the permit is [spent](spend).
 pub fn standing(directory: &Path, permit: &Path, network: Digest, key: &PublicKey) -> io::Result<Standing> {
     let storage = directory.join(STORAGE);
     fs::create_dir_all(&storage)?;
@@ -42,8 +48,8 @@ pub fn standing(directory: &Path, permit: &Path, network: Digest, key: &PublicKe
     let words = format!("outlast voter 1\nnetwork {network}\nkey {key}\n");
     match fs::read(&marker) {
         Ok(found) if found == words.as_bytes() => {
-            remove(permit)?;
-            return Ok(Standing::Voter);
+            let known = permit.exists() || has_files(&storage.join(JOURNAL))?;
+            return Ok(if known { Standing::Voter } else { Standing::Observer });
         }
         // Torn, or of another network or key: it vouches for nothing.
         Ok(_) => {}
@@ -58,8 +64,25 @@ pub fn standing(directory: &Path, permit: &Path, network: Digest, key: &PublicKe
     file.sync_all()?;
     File::open(&storage)?.sync_all()?;
     File::open(directory)?.sync_all()?;
-    remove(permit)?;
     Ok(Standing::Voter)
+}
+
+/// Removes the permit if the journal below `directory` has an entry. Whether it is gone, synced.
+pub fn spend(directory: &Path, permit: &Path) -> io::Result<bool> {
+    if !has_files(&directory.join(STORAGE).join(JOURNAL))? {
+        return Ok(false);
+    }
+    remove(permit)?;
+    Ok(true)
+}
+
+/// Whether there is a directory with anything in it.
+fn has_files(directory: &Path) -> io::Result<bool> {
+    match fs::read_dir(directory) {
+        Ok(mut entries) => Ok(entries.next().is_some()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn remove(permit: &Path) -> io::Result<()> {
