@@ -181,6 +181,7 @@ impl RuntimeDirectory {
         let memory = Path::new("/dev/shm");
         let name = format!("outlast-{}-{}", std::process::id(), proof::Digest(crate::keys::draw()));
         let places = [memory.to_owned(), std::env::temp_dir()];
+        places.iter().for_each(|place| Self::clear(place));
         let mut made =
             places.iter().map(|place| place.join(&name)).map(|path| (files::make_directory(&path), path));
         let (first, path) = made.next().expect("two places");
@@ -189,6 +190,25 @@ impl RuntimeDirectory {
         }
         let (second, path) = made.next().expect("two places");
         second.map(|()| Self(path))
+    }
+
+    /// Removes what processes that were killed left in `place`. Whatever cannot be removed is left to its owner.
+    fn clear(place: &Path) {
+        for entry in std::fs::read_dir(place).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let owner = name.to_str().and_then(Self::owner);
+            if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+    }
+
+    /// The process whose directory has this name, if it is one: `outlast-PID-DIGEST`.
+    fn owner(name: &str) -> Option<&str> {
+        let (pid, digest) = name.strip_prefix("outlast-")?.split_once('-')?;
+        let whole =
+            pid.bytes().all(|byte| byte.is_ascii_digit()) && proof::Digest::from_hex(digest).is_some();
+        whole.then_some(pid)
     }
 }
 
@@ -212,6 +232,19 @@ pub(crate) async fn stop_asked() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_directories_of_gone_processes_are_cleared() {
+        let place = tempfile::tempdir().unwrap();
+        let digest = proof::Digest::ZERO;
+        let make =
+            |name: String| std::fs::create_dir(place.path().join(&name)).map(|()| place.path().join(name));
+        let gone = make(format!("outlast-4294967295-{digest}")).unwrap();
+        let own = make(format!("outlast-{}-{digest}", std::process::id())).unwrap();
+        let other = make("outlast-4294967295-photos".into()).unwrap();
+        RuntimeDirectory::clear(place.path());
+        assert!(!gone.exists() && own.exists() && other.exists());
+    }
 
     #[test]
     fn clients_get_an_address_they_can_connect_to() {
