@@ -218,7 +218,7 @@ def test_nonsense_does_no_harm(network, s3, bucket):
                 connection.shutdown(socket.SHUT_WR)
                 while connection.recv(65536):
                     pass
-            except (ConnectionError, BrokenPipeError):
+            except OSError:  # the server may close first
                 pass
     for method, path in [("GET", "/"), ("DELETE", f"/{bucket}"), ("POST", f"/{bucket}?delete"), ("PATCH", "/x"), ("GET", "/%ff")]:
         code, _ = raw(network, method, path)

@@ -45,7 +45,7 @@ use commonware_glue::stateful::{
     self, Stateful, SyncPlan,
     db::{SyncEngineConfig, p2p as state_sync},
 };
-use commonware_p2p::{Blocker, Provider, Receiver, Recipients, Sender};
+use commonware_p2p::{Blocker, LimitedSender, Provider, Receiver, Recipients, Sender};
 use commonware_parallel::Sequential;
 use commonware_runtime::{Clock, Handle, Spawner, buffer::paged::CacheRef};
 use commonware_storage::{
@@ -56,7 +56,11 @@ use commonware_utils::{
 };
 use proof::{Manifest, SignedTransaction, finality::Finalization};
 use rand_core::CryptoRng;
-use std::{num::NonZeroU64, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroU64,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tracing::{debug, warn};
 
 /// What the engine needs of a runtime.
@@ -374,9 +378,36 @@ where
             track_historical_votes: false,
         },
     )
-    .start(channels.votes, channels.certificates, channels.resolver);
+    .start(voiced(channels.votes, votes), voiced(channels.certificates, votes), channels.resolver);
     let state = stateful_mailbox.subscribe_databases().await;
     Engine { mempool, applied, state, blocks: marshal_mailbox, consensus }
+}
+
+/// A channel's sender that an observer's engine may use without being heard.
+///
+/// A peer that sends anything of consensus counts as alive, so its turns to lead are waited for. An observer never
+/// leads: silent, it is skipped.
+#[derive(Clone)]
+struct Voiced<S> {
+    sender: S,
+    heard: bool,
+}
+
+fn voiced<S, R>((sender, receiver): (S, R), heard: bool) -> (Voiced<S>, R) {
+    (Voiced { sender, heard }, receiver)
+}
+
+impl<S: LimitedSender> LimitedSender for Voiced<S> {
+    type PublicKey = S::PublicKey;
+    type Checked<'a>
+        = S::Checked<'a>
+    where
+        Self: 'a;
+
+    fn check(&mut self, recipients: Recipients<S::PublicKey>) -> Result<S::Checked<'_>, SystemTime> {
+        let recipients = if self.heard { recipients } else { Recipients::Some(Vec::new()) };
+        self.sender.check(recipients)
+    }
 }
 
 /// Brings every follower of the chain to its end and keeps it there.

@@ -25,7 +25,7 @@ crate::wire_struct! {
         pub time_ms: u64,
         /// Number of transactions.
         pub transactions: u32,
-        /// Root of the Merkle tree over (transaction, outcome).
+        /// Root of the Merkle tree over (transaction, signature, outcome).
         pub transactions_root: Digest,
         /// Canonical root of the authenticated state after this block.
         pub state_root: Digest,
