@@ -27,7 +27,7 @@ use vault::{Object, Vault};
 #[command(after_help = "\
 Examples:
   outlast get photos/2026/cat.jpg                     into ./cat.jpg
-  outlast get photos/2026/cat.jpg /tmp/cat.jpg
+  outlast get photos/2026/cat.jpg pictures/cat.jpg
   outlast get backups/shop.sql - | psql shop
   outlast get photos/cat.jpg --version 0000000000000a3f000000000000")]
 pub(crate) struct Arguments {
