@@ -42,12 +42,21 @@ pub(crate) fn for_s3(asked: Option<SocketAddr>) -> Result<SocketAddr, Failure> {
     }
 }
 
-/// Ports that nobody listens on now.
+/// Where free ports are looked for. They are written into the configuration and bound later, perhaps after the next
+/// boot, so they lie below the ports that systems give to outgoing connections (32,768 and up on Linux).
+const LASTING: std::ops::Range<u16> = 10_240..32_768;
+const TRIES: usize = 4_096;
+
+/// Ports that nobody listens on now and no outgoing connection will take.
 fn free(count: usize) -> Result<Vec<u16>, Failure> {
-    let listen = || TcpListener::bind(local(0));
+    let listen = |_| TcpListener::bind(local(rand::random_range(LASTING))).ok();
     // All are held until all are known, so no port comes twice.
-    let held = (0..count).map(|_| listen()).collect::<io::Result<Vec<_>>>();
-    let ports = held.and_then(|held| held.iter().map(|held| Ok(held.local_addr()?.port())).collect());
+    let held: Vec<_> = (0..TRIES).filter_map(listen).take(count).collect();
+    if held.len() < count {
+        let message = format!("too few free ports between {} and {}", LASTING.start, LASTING.end);
+        return Err(Failure::new(Exit::InUse, message).hint("`ss -ltn` shows which are taken"));
+    }
+    let ports = held.iter().map(|held| Ok(held.local_addr()?.port())).collect::<io::Result<_>>();
     ports.map_err(|error| Failure::new(Exit::Failed, format!("cannot find a free port: {error}")))
 }
 
@@ -91,7 +100,9 @@ mod tests {
     fn free_ports_differ() {
         let nodes = for_nodes(10, None).unwrap();
         let ports = nodes.iter().flat_map(|node| [node.consensus, node.gateway, node.metrics.unwrap()]);
-        assert_eq!(ports.collect::<std::collections::BTreeSet<_>>().len(), 30);
+        let ports: std::collections::BTreeSet<u16> = ports.map(|address| address.port()).collect();
+        assert_eq!(ports.len(), 30);
+        assert!(ports.iter().all(|port| LASTING.contains(port)));
     }
 
     #[test]

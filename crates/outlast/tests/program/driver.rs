@@ -119,10 +119,10 @@ pub(crate) fn kill(pid: &Value) {
     assert!(Command::new("kill").args(["-9", &pid]).status().expect("there is `kill`").success());
 }
 
-/// Ports of this machine that nobody listens on.
+/// Ports of this machine that nobody listens on, below those of outgoing connections.
 pub(crate) fn free_ports(count: usize) -> Vec<u16> {
-    let held: Vec<_> =
-        (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("there are ports")).collect();
+    let listen = || TcpListener::bind(("127.0.0.1", rand::random_range(10_240..32_768))).ok();
+    let held: Vec<_> = std::iter::repeat_with(listen).flatten().take(count).collect();
     held.iter().map(|held| held.local_addr().expect("it listens").port()).collect()
 }
 
