@@ -15,6 +15,7 @@ use commonware_cryptography::ed25519;
 use commonware_p2p::{Blocker, Provider, Receiver, Sender};
 use commonware_runtime::{Handle, Listener};
 use commonware_utils::channel::mpsc;
+use link::Handler;
 use proof::SecretKey;
 use shards::{Server as ShardServer, ServerConfig, ShardStore, StoreConfig};
 use std::{sync::Arc, time::Duration};
@@ -53,20 +54,23 @@ pub struct Node {
     pub server: Handle<()>,
 }
 
-/// Starts a node that talks to others over `channels` and to gateways through `listener`.
+/// Starts a node that talks to others over `channels` and to gateways through `listener`. `door` puts something before
+/// what answers requests; a node of the real network puts nothing there.
 ///
 /// # Panics
 ///
 /// If its key is of no member, and on storage failure.
-pub async fn assemble<E, S, Tx, Rx, P, B, L>(
+pub async fn assemble<E, S, Tx, Rx, P, B, L, H>(
     context: E,
     parts: Parts<S>,
     channels: Channels<Tx, Rx>,
     peers: P,
     blocker: B,
     listener: L,
+    door: impl FnOnce(Front<E, S>) -> H,
 ) -> Result<Node, shards::StoreError>
 where
+    H: Handler,
     E: Context + link::Context,
     S: Store,
     Tx: Sender<PublicKey = ed25519::PublicKey>,
@@ -113,7 +117,8 @@ where
         namespace: proof::genesis::link_namespace(network.id),
         limits: link::Limits::default(),
     };
-    let server = link::serve(context.child("serve"), listener, server, Front::new(network, query, shards));
+    let server =
+        link::serve(context.child("serve"), listener, server, door(Front::new(network, query, shards)));
     Ok(Node { consensus: engine.consensus, keeper, server })
 }
 

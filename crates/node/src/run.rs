@@ -168,7 +168,8 @@ async fn node(
         timeouts: Timeouts::default(),
     };
     let Node { consensus, keeper, server } =
-        assemble(context.child("node"), parts, channels, oracle.clone(), oracle, listener).await?;
+        assemble(context.child("node"), parts, channels, oracle.clone(), oracle, listener, |front| front)
+            .await?;
     info!(gateway = %config.gateway_listen, consensus = %config.consensus_listen, "serving");
 
     let ended = futures::future::select(

@@ -39,6 +39,22 @@ pub enum Standing {
     Observer,
 }
 
+/// What a node finds when it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Beside its key: the permit.
+    pub permit: bool,
+    /// In its storage: the marker, whole and its own.
+    pub marker: bool,
+    /// In its storage: a journal of votes that has an entry.
+    pub journal: bool,
+}
+
+/// Decides whether a node that finds this votes. A voter without a marker must write it, synced, before it votes.
+pub fn decide(found: Found) -> Standing {
+    if found.permit || (found.marker && found.journal) { Standing::Voter } else { Standing::Observer }
+}
+
 /// Decides whether the node with this key votes, given its directory and its permit. A marker is synced when it returns.
 /// Whoever starts a voter must see to it that the permit is [spent](spend).
 pub fn standing(directory: &Path, permit: &Path, network: Digest, key: &PublicKey) -> io::Result<Standing> {
@@ -46,25 +62,23 @@ pub fn standing(directory: &Path, permit: &Path, network: Digest, key: &PublicKe
     fs::create_dir_all(&storage)?;
     let marker = storage.join(MARKER);
     let words = format!("outlast voter 1\nnetwork {network}\nkey {key}\n");
-    match fs::read(&marker) {
-        Ok(found) if found == words.as_bytes() => {
-            let known = permit.exists() || has_files(&storage.join(JOURNAL))?;
-            return Ok(if known { Standing::Voter } else { Standing::Observer });
-        }
+    let marked = match fs::read(&marker) {
         // Torn, or of another network or key: it vouches for nothing.
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Ok(found) => found == words.as_bytes(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
         Err(error) => return Err(error),
+    };
+    let found =
+        Found { permit: permit.exists(), marker: marked, journal: has_files(&storage.join(JOURNAL))? };
+    let standing = decide(found);
+    if standing == Standing::Voter && !marked {
+        let mut file = File::create(&marker)?;
+        file.write_all(words.as_bytes())?;
+        file.sync_all()?;
+        File::open(&storage)?.sync_all()?;
+        File::open(directory)?.sync_all()?;
     }
-    if !permit.exists() {
-        return Ok(Standing::Observer);
-    }
-    let mut file = File::create(&marker)?;
-    file.write_all(words.as_bytes())?;
-    file.sync_all()?;
-    File::open(&storage)?.sync_all()?;
-    File::open(directory)?.sync_all()?;
-    Ok(Standing::Voter)
+    Ok(standing)
 }
 
 /// Removes the permit if the journal below `directory` has an entry. Whether it is gone, synced.

@@ -148,5 +148,7 @@ async fn start(
         index: Index::open(Memory::default()).unwrap(),
         timeouts: Timeouts::default(),
     };
-    node::assemble(context, parts, channels, oracle.manager(), control, listener).await.unwrap()
+    node::assemble(context, parts, channels, oracle.manager(), control, listener, |front| front)
+        .await
+        .unwrap()
 }
