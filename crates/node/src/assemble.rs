@@ -3,9 +3,11 @@
 use crate::serve::{Context, Front};
 use chain::{
     application::Network,
+    applied::Applied,
     block::Block,
-    engine::{self, Derived, References, Timeouts},
+    engine::{self, Blocks, Derived, Engine, References, Timeouts},
     index::{Index, Store},
+    mempool::Mempool,
     network::Channels,
     query::Query,
     reader::Reader,
@@ -52,6 +54,12 @@ pub struct Node {
     pub keeper: Handle<()>,
     /// The server of gateways.
     pub server: Handle<()>,
+    /// What it has applied and can prove.
+    pub applied: Applied,
+    /// Its blocks.
+    pub blocks: Blocks,
+    /// Transactions that wait for a block.
+    pub mempool: Mempool,
 }
 
 /// Starts a node that talks to others over `channels` and to gateways through `listener`. `door` puts something before
@@ -119,7 +127,8 @@ where
     };
     let server =
         link::serve(context.child("serve"), listener, server, door(Front::new(network, query, shards)));
-    Ok(Node { consensus: engine.consensus, keeper, server })
+    let Engine { mempool, applied, blocks, consensus, .. } = engine;
+    Ok(Node { consensus, keeper, server, applied, blocks, mempool })
 }
 
 /// The key in the engine's form.

@@ -167,7 +167,7 @@ async fn node(
         index,
         timeouts: Timeouts::default(),
     };
-    let Node { consensus, keeper, server } =
+    let Node { consensus, keeper, server, .. } =
         assemble(context.child("node"), parts, channels, oracle.clone(), oracle, listener, |front| front)
             .await?;
     info!(gateway = %config.gateway_listen, consensus = %config.consensus_listen, "serving");

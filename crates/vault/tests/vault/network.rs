@@ -57,7 +57,7 @@ impl Outlast {
 
     /// Ends a node without a word.
     pub(crate) fn kill(&mut self, index: usize) {
-        let Node { consensus, keeper, server } = &self.nodes[index];
+        let Node { consensus, keeper, server, .. } = &self.nodes[index];
         consensus.abort();
         keeper.abort();
         server.abort();
