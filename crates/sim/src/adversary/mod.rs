@@ -48,6 +48,7 @@ mod memory;
 mod plot;
 mod rogue;
 mod voice;
+pub mod writers;
 
 pub use acts::Acts;
 pub use chance::Chance;
