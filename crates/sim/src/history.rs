@@ -403,6 +403,11 @@ impl History {
         self.calls.get(usize::try_from(id).ok()?)
     }
 
+    /// The contents of what this call writes.
+    pub fn content_of(&self, write: u64) -> Option<Content> {
+        self.call(write)?.operation.write()?.content
+    }
+
     /// Begins a call; `operation` is given its id.
     pub fn invoke(
         &mut self,

@@ -195,7 +195,7 @@ impl<E: vault::Context, G: Fn() -> (u32, Vault<E>) + Send + Sync> Client<E, G> {
     }
 
     fn content_of(&self, write: u64) -> Option<Content> {
-        self.caller.recorder.with(|history| history.call(write)?.operation.write()?.content)
+        self.caller.recorder.with(|history| history.content_of(write))
     }
 
     /// Bytes that the current object may have.
