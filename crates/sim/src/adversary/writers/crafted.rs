@@ -11,8 +11,8 @@ use proof::{
     wire::{Encode as _, List},
 };
 
-/// Shards of which each is the one that the opening names, and which are not one encoding of anything: some of an honest
-/// encoding, the others junk. Only parity is junk, so that k nodes have the honest bytes, or anything is.
+/// Shards of which each is the one that the opening names, and which are not one encoding of anything: some are of an
+/// honest encoding, the others junk. Often only parity is junk: then some readers still get the honest bytes.
 pub(super) fn inconsistent(code: &Code, ciphertext: &[u8], chance: &Chance) -> EncodedChunk {
     let mut chunk = code.encode(ciphertext);
     let length = chunk.opening.shard_length();
@@ -124,4 +124,92 @@ pub(super) fn malformed_shards(chance: &Chance) -> Vec<(&'static str, Bytes)> {
 fn shards_page(chance: &Chance) -> Bytes {
     let page = proof::wire::Octets::new(chance.junk(1 + chance.below(4096))).expect("short");
     shards::wire::Request::PutPage(page).encode()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use blob::DecodeError;
+    use chain::protocol::ProtocolError;
+    use proof::{Committee, wire::DecodeExt as _};
+
+    fn manifest() -> Manifest {
+        let segment = Segment {
+            sealed_key: SealedKey([7; 48]),
+            first_chunk: 0,
+            length: 1_000,
+            chunks: List::new(vec![Digest([1; 32])]).unwrap(),
+        };
+        Manifest::Direct(Page::new(vec![segment]).unwrap())
+    }
+
+    #[test]
+    fn inconsistent_shards_are_committed_to_and_are_no_encoding() {
+        let (code, chance) = (Code::new(2, 4).unwrap(), Chance::new(1));
+        let ciphertext = vec![5; 999];
+        let (mut some_read, mut none_read) = (0, 0);
+        for _ in 0..100 {
+            let chunk = inconsistent(&code, &ciphertext, &chance);
+            assert_eq!(chunk.id, chunk.opening.id());
+            let shards = chunk.shards.iter().enumerate();
+            let checked: Vec<_> = shards
+                .map(|(index, shard)| code.check_shard(&chunk.opening, index, shard.clone()).unwrap())
+                .collect();
+            assert!(matches!(code.rebuild(&chunk.opening, &checked), Err(DecodeError::Inconsistent)));
+            match code.decode(&chunk.opening, &checked[..2]) {
+                Ok(read) if read == ciphertext => some_read += 1,
+                _ => none_read += 1,
+            }
+        }
+        assert!(some_read > 20 && none_read > 10, "{some_read} {none_read}");
+    }
+
+    #[test]
+    fn no_crafted_certificate_proves_anything() {
+        let keys: Vec<SecretKey> = (0..4).map(|i| SecretKey::from_seed([i; 32])).collect();
+        let committee = Committee::new(0, keys.iter().map(SecretKey::public_key).collect()).unwrap();
+        let network = Digest([9; 32]);
+        let index = |key: &SecretKey| committee.index(&key.public_key()).unwrap() as u8;
+        let receipts =
+            keys.iter().map(|key| StorageReceipt::sign(network, 0, manifest().id(), index(key), key));
+        let honest = AvailabilityCertificate::new(0, receipts.collect());
+        assert_eq!(honest.verify(network, &committee, manifest().id()), Ok(()));
+        let other = with_chunks(&manifest(), |_| Digest([2; 32])).unwrap();
+        let writer = SecretKey::from_seed([99; 32]);
+        for (tried, certificate) in certificates(&honest, network, other.id(), &writer) {
+            assert!(certificate.verify(network, &committee, other.id()).is_err(), "{tried}");
+        }
+    }
+
+    #[test]
+    fn malformed_messages_are_no_requests() {
+        let signed = crate::adversary::sample::signed(7, 1);
+        let request = Request::Submit(signed.clone()).to_message();
+        for seed in 0..50 {
+            for (tried, message) in malformed(&signed, &Chance::new(seed)) {
+                assert_ne!(message, request, "{tried}");
+                let decoded = Request::from_message(message);
+                match tried {
+                    // It may be another request, with a signature that is none.
+                    "a request with a bit flipped" => {}
+                    "a request of a later version" => {
+                        assert!(matches!(decoded, Err(ProtocolError::Version(_))));
+                    }
+                    "a request with too many operations" => {
+                        let Err(ProtocolError::Malformed(error)) = decoded else { panic!("it decoded") };
+                        assert!(error.to_string().contains(&u32::MAX.to_string()), "{error}");
+                    }
+                    _ => assert!(decoded.is_err(), "{tried}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_unsent_is_a_manifest() {
+        for seed in 0..10 {
+            let manifest = unsent(&Chance::new(seed));
+            assert_eq!(Manifest::decode(manifest.encode()).unwrap(), manifest);
+        }
+    }
 }
