@@ -1,6 +1,6 @@
 //! Linearizability: for each key some order of its calls, in which no call comes before one that had returned before it
 //! was invoked, explains what every call saw (Herlihy & Wing 1990). A key is a register: an object's version, a delete
-//! marker, or nothing; objects in listings are reads of their keys. The search is in [`search`].
+//! marker, or nothing; objects in listings are reads of their keys. The search is in `search`.
 //!
 //! A write of unknown outcome may take effect at any later time, or never. If anybody saw its version it did, by then.
 //!

@@ -7,7 +7,7 @@
 //! Calls that need not have taken effect are optional. One is taken only together with a call that does not fit without
 //! it: in any order that explains all, an optional call that is not needed by the one after it can be moved behind that
 //! one, which leaves the state as it was or overwrites what the optional call did; at the end it can be left out. That
-//! one is enough holds for a register: see [`super::register`]. Optional calls of one class are interchangeable.
+//! one is enough holds for a register: see `register`. Optional calls of one class are interchangeable.
 
 use std::{
     collections::{BTreeSet, HashSet},
