@@ -491,7 +491,8 @@ impl State {
         if self.fails(|faults| faults.write_error) {
             return (self.rng.random_range(0..=len / 512) * 512, Some(system(INPUT_OUTPUT)));
         }
-        let room = self.room();
+        // The file is not among the others now: its header is not counted.
+        let room = self.room().saturating_sub(1);
         let mut fits = len;
         while file.live().missing(offset, fits) > room {
             fits = ((offset + fits - 1) / PAGE as u64 * PAGE as u64).saturating_sub(offset);

@@ -169,6 +169,8 @@ impl File {
 
     /// Flips a bit of a byte that is not zero in one of the pages, of which `index` says which; says where.
     pub(super) fn rot(&mut self, index: u64, rng: &mut impl RngExt) -> Option<u64> {
+        // What rots is what the system has written back: nothing that waits may bring the old bytes again.
+        self.flush();
         let page = self.live.nth(index)?;
         let offset = self.live.written_in(page, rng.random_range(0..super::pages::PAGE))?;
         let mask = 1 << rng.random_range(0..8);

@@ -124,7 +124,8 @@ impl Pages {
         look(start, &run);
     }
 
-    /// Where the needle is, if it is. Pages that `known` has too, and their neighbours too, are not searched again.
+    /// Where the needle is, if it is. Pages that `known` has too were searched there; only what crosses their
+    /// borders is looked at again.
     pub(super) fn find(&self, finder: &Finder<'_>, known: Option<&Self>) -> Option<u64> {
         let edge = finder.needle().len().saturating_sub(1);
         // The end of what was searched, to find what lies across pages, and the page that would continue it.

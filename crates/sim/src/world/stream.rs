@@ -281,6 +281,7 @@ impl Sink {
         }
         if arrived {
             connection.leave(wires, peer);
+            connection.wake();
         }
         if bufs.has_remaining() { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
