@@ -38,6 +38,8 @@ pub(in crate::adversary) fn forge<E: Context>(rogue: &Rogue<E>, request: &Reques
     let stale = stale.map(decode).filter(|stale| *stale != answer);
     let other = chance.one_of(&others).cloned().map(decode);
     let lie = if chance.percent(SHARE) { altered(chance, request, &answer, stale, other) } else { None };
+    // What he put in its place may happen to be the same.
+    let lie = lie.filter(|(lie, _)| *lie != answer);
     let (answer, act) = lie.map_or((answer, None), |(answer, act)| (answer, Some(act)));
     let answer = match (request, answer) {
         (Request::List(list), Answer::Page(page)) if list.digest_only => Answer::PageDigest(page.digest()),

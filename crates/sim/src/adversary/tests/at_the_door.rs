@@ -182,13 +182,10 @@ fn forgers_tell_one_lie_about_a_page() {
         let answers = seen.answers.into_iter().flatten();
         answers.filter_map(|answer| Answer::from_message(answer).ok()).collect::<Vec<_>>()
     };
-    let is_lie = |answer: &Answer| match answer {
-        Answer::Page(page) => matches!(&page.page, Page::Buckets(page) if page.buckets.len() == 1),
-        _ => false,
-    };
-    let Some(Answer::Page(lie)) = forged(false).into_iter().find(is_lie) else {
-        panic!("no page was altered")
-    };
+    let fewer = List::new(vec![named("one")]).unwrap();
+    let fewer = Page::Buckets(chain::protocol::BucketsPage { buckets: fewer, more: false });
+    let lie = PageAnswer { height: 9, page: fewer };
+    assert!(forged(false).contains(&Answer::Page(lie.clone())), "the last entry is left out");
     let digests = forged(true);
     assert!(digests.contains(&Answer::PageDigest(lie.digest())), "another forger confirms the lie");
     let honest = Answer::from_message(answer.clone()).unwrap();
@@ -206,7 +203,7 @@ fn a_forger_alters_state_and_outcomes() {
     let request = chain::protocol::Request::Read(read).to_message();
     let seen = ask(Some(Adversary::Forger), CHAIN, request, honest.clone(), 200);
     let forged = seen.answers.iter().flatten().filter(|answer| **answer != honest).count();
-    assert!(forged > 10, "{forged} of 200");
+    assert!(forged > 3, "{forged} of 200, of which most have nothing to alter");
 
     let pending = Answer::Submitted(Submitted::Pending).to_message();
     let submit = chain::protocol::Request::Submit(sample::signed(7, 1)).to_message();
