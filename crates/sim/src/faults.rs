@@ -8,8 +8,8 @@ use crate::{
 use commonware_runtime::{Clock as _, deterministic};
 use rand::{SeedableRng as _, rngs::StdRng};
 use std::{
-    collections::{BTreeMap, BinaryHeap},
     cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
     time::{Duration, SystemTime},
 };
 
@@ -151,7 +151,9 @@ impl Faults {
                 network.apply_weather().await;
             }
             Fault::Gateway { gateway, .. } => return Some(GatewayEvent::Kill(gateway)),
-            Fault::Blackout { .. } => (0..network.seats.len()).for_each(|node| network.kill(node, Loss::Power)),
+            Fault::Blackout { .. } => {
+                (0..network.seats.len()).for_each(|node| network.kill(node, Loss::Power))
+            }
             Fault::Disks { nodes } => {
                 for node in nodes {
                     network.kill(node, Loss::Process);

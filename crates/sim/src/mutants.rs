@@ -119,16 +119,11 @@ pub fn mutated(mutants: &[Mutant]) -> Result<BTreeMap<PathBuf, String>, MutantEr
     for mutant in mutants {
         for edit in &mutant.edits {
             let path = root().join(&edit.file);
-            let original =
-                fs::read_to_string(&path).map_err(|error| MutantError::File { path, error })?;
+            let original = fs::read_to_string(&path).map_err(|error| MutantError::File { path, error })?;
             let text = files.entry(edit.file.clone()).or_insert(original);
             let count = text.matches(&edit.find).count();
             if count != 1 {
-                return Err(MutantError::Stale {
-                    name: mutant.name.clone(),
-                    file: edit.file.clone(),
-                    count,
-                });
+                return Err(MutantError::Stale { name: mutant.name.clone(), file: edit.file.clone(), count });
             }
             let on = format!("std::env::var_os({SWITCH:?}).is_some_and(|on| on == {:?})", mutant.name);
             *text = text.replacen(&edit.find, &edit.replace.replace("{on}", &on), 1);
@@ -169,7 +164,8 @@ fn compile(mutants: &[Mutant]) -> Result<PathBuf, MutantError> {
         .map_err(|error| MutantError::File { path: "git".into(), error })?;
     for file in String::from_utf8_lossy(&listed.stdout).lines().map(Path::new) {
         let (from, to) = (root().join(file), tree.join(file));
-        let Ok(text) = mutated.get(file).map_or_else(|| fs::read(&from), |text| Ok(text.clone().into())) else {
+        let Ok(text) = mutated.get(file).map_or_else(|| fs::read(&from), |text| Ok(text.clone().into()))
+        else {
             continue; // Deleted, and not yet committed.
         };
         // What is unchanged keeps its time, so that cargo does not compile it again.

@@ -145,7 +145,8 @@ impl Network {
                 added.expect("the link was removed before");
             }
         }
-        let machines: Vec<&Machine> = self.seats.iter().map(|seat| &seat.machine).chain(&self.gateways).collect();
+        let machines: Vec<&Machine> =
+            self.seats.iter().map(|seat| &seat.machine).chain(&self.gateways).collect();
         let of = |settings: &[bool], index: usize| settings.get(index).copied().unwrap_or(false);
         for (from, sender) in machines.iter().enumerate() {
             for (to, receiver) in machines.iter().enumerate().filter(|(to, _)| *to != from) {

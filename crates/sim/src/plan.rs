@@ -262,8 +262,7 @@ impl Plan {
                     Fault::Clock { node, offset_ms, drift_ppm: rng.random_range(-50_000..50_000), for_ms }
                 }
             };
-            let lasts =
-                matches!(fault, Fault::Wipe { .. } | Fault::Rollback { .. } | Fault::Rotten { .. });
+            let lasts = matches!(fault, Fault::Wipe { .. } | Fault::Rollback { .. } | Fault::Rotten { .. });
             if at_ms < self.calm_ms {
                 self.faults.push((at_ms, fault));
             }

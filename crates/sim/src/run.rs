@@ -86,7 +86,8 @@ pub struct Report {
 /// Plays a seed.
 pub fn play_seed(seed: u64, wishes: &Wishes) -> Report {
     let plan = Plan::draw(seed, wishes);
-    let config = deterministic::Config::new().with_seed(seed).with_timeout(Some(STUCK)).with_catch_panics(true);
+    let config =
+        deterministic::Config::new().with_seed(seed).with_timeout(Some(STUCK)).with_catch_panics(true);
     let played = std::panic::catch_unwind(AssertUnwindSafe(|| {
         deterministic::Runner::new(config).start(|context| play(context, plan.clone()))
     }));
@@ -223,7 +224,7 @@ async fn play(context: deterministic::Context, plan: Plan) -> Report {
     if plan.kind != Kind::Beyond {
         let from_ms = now_ms(&context);
         calm = Some(Calm { from_ms, bound_ms: PROMPT_MS, calls_min: CALM_CALLS as usize });
-        let gentle = WorkloadPlan { clients: 1, operations: CALM_CALLS, seed: plan.seed ^ 1, ..work.clone() };
+        let gentle = WorkloadPlan { clients: 1, operations: CALM_CALLS, ..work.clone() };
         let doors = Doors(Arc::new(Mutex::new(vec![fresh.clone()])));
         let last = on(&network, "calm", {
             let recorder = recorder.clone();
@@ -351,7 +352,8 @@ async fn settle(
             return;
         }
         if context.current() >= until {
-            let heights: Vec<_> = behind.iter().map(|node| format!("{node} at {}", network.height(**node))).collect();
+            let heights: Vec<_> =
+                behind.iter().map(|node| format!("{node} at {}", network.height(**node))).collect();
             violations.push(format!(
                 "progress: {} s after all faults some nodes have not reached height {goal}: {}",
                 SETTLE.as_secs(),
