@@ -1,16 +1,16 @@
 //! Lets the faults of a plan happen.
 
-use crate::{
-    network::Network,
-    plan::{Fault, Plan, Rot},
-    world::{DiskFaults, Loss, Snapshot},
-};
+use crate::network::Network;
 use commonware_runtime::{Clock as _, deterministic};
 use rand::{SeedableRng as _, rngs::StdRng};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
     time::{Duration, SystemTime},
+};
+use trial::{
+    plan::{Fault, Plan, Rot},
+    world::{DiskFaults, Loss, Snapshot},
 };
 
 /// Partitions of the shard log and of the archive of blocks contain this in their names.

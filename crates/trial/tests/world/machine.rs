@@ -8,7 +8,6 @@ use commonware_runtime::{
 };
 use commonware_utils::SystemTimeExt as _;
 use rand::Rng as _;
-use sim::world::{Ending, Loss, World};
 use std::{
     sync::{
         Arc,
@@ -16,9 +15,10 @@ use std::{
     },
     time::{Duration, SystemTime},
 };
+use trial::world::{Ending, Loss, World};
 
 /// A process whose tasks count up every millisecond, three levels deep.
-async fn counting(world: &World) -> (sim::world::Machine, Arc<AtomicU64>) {
+async fn counting(world: &World) -> (trial::world::Machine, Arc<AtomicU64>) {
     let machine = world.machine("m");
     let counter = Arc::new(AtomicU64::new(0));
     let count = counter.clone();
@@ -146,7 +146,7 @@ fn metrics_of_machines_stand_apart_and_can_be_registered_again() {
 }
 
 /// What a machine's clock is ahead of true time, milliseconds.
-fn ahead_ms(world: &World, machine: &sim::world::Machine) -> i64 {
+fn ahead_ms(world: &World, machine: &trial::world::Machine) -> i64 {
     machine.clock().now().epoch_millis() as i64 - world.context().current().epoch_millis() as i64
 }
 
@@ -197,9 +197,9 @@ fn a_clock_may_be_wrong_and_drift() {
 fn history(seed: u64) -> (String, u64, Vec<(Vec<u8>, u64)>) {
     in_world(seed, |world| async move {
         let (a, b) = (world.machine("a"), world.machine("b"));
-        world.wires().set_default(sim::world::Wire { latency_ms: 3, jitter_ms: 9, ..Default::default() });
+        world.wires().set_default(trial::world::Wire { latency_ms: 3, jitter_ms: 9, ..Default::default() });
         for machine in [&a, &b] {
-            let faults = sim::world::DiskFaults { latency_ms: 7, write_error: 0.1, ..Default::default() };
+            let faults = trial::world::DiskFaults { latency_ms: 7, write_error: 0.1, ..Default::default() };
             machine.disk().set_faults(faults);
             let peer = if machine.name() == "a" { &b } else { &a }.address(80);
             crate::wires::echo(machine, peer);

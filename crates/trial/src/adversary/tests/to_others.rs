@@ -60,7 +60,7 @@ fn scheme() -> Scheme {
     let genesis = sample::genesis();
     let nodes: Set<PublicKey> =
         genesis.committee.nodes().iter().map(chain::block::engine_key).try_collect().unwrap();
-    let key = node::assemble::engine_key(&sample::keys()[0]);
+    let key = crate::adversary::rogue::signer(&sample::keys()[0]);
     Scheme::signer(&genesis.consensus_namespace(), nodes, key).unwrap()
 }
 

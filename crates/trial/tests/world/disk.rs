@@ -5,8 +5,8 @@ use commonware_runtime::{
     Blob as _, BlobVersion, Clock as _, Error, IoBufMut, IoBufsMut, ReadOptions, Storage as _, WriteOptions,
 };
 use rand::{SeedableRng as _, rngs::StdRng};
-use sim::world::{DiskFaults, Loss};
 use std::time::Duration;
+use trial::world::{DiskFaults, Loss};
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;

@@ -7,8 +7,8 @@ mod wires;
 
 use commonware_runtime::{Runner as _, Supervisor as _, deterministic};
 use commonware_utils::channel::oneshot;
-use sim::world::{Context, Ending, Machine, World};
 use std::time::Duration;
+use trial::world::{Context, Ending, Machine, World};
 
 /// Runs something in a world of its own; panics in processes end these only.
 fn in_world<Fut: Future>(seed: u64, f: impl FnOnce(World) -> Fut) -> Fut::Output {

@@ -3,8 +3,8 @@
 use crate::{in_world, run, run_up_to};
 use commonware_runtime::{Blob as _, ReadOptions, Spawner as _, Storage as _, Supervisor as _, WriteOptions};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use sim::world::{Blob, Context, DiskFaults, Loss, Machine, World};
 use std::collections::BTreeSet;
+use trial::world::{Blob, Context, DiskFaults, Loss, Machine, World};
 
 const SECTOR: usize = 512;
 /// Sectors of the blob that the tests write.

@@ -275,7 +275,7 @@ fn start_link<E: vault::Context>(
 ) -> Result<link::Client, ConnectError> {
     let address = config.nodes.iter().find(|(key, _)| key == node).map(|(_, address)| *address);
     let link = link::ClientConfig {
-        key: node::assemble::engine_key(&config.key),
+        key: crate::adversary::rogue::signer(&config.key),
         namespace: proof::genesis::link_namespace(config.genesis.id()),
         peer: ed25519::PublicKey::decode(Copying(&node.0)).map_err(|_| ConnectError::InvalidKey(*node))?,
         address: address.ok_or(ConnectError::NoAddress(*node))?,

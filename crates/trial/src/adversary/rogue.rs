@@ -2,6 +2,7 @@
 
 use super::{Acts, Adversary, chance::Chance, memory::Memory, plot::Plot};
 use chain::block::engine_key;
+use commonware_codec::{Copying, DecodeExt as _};
 use commonware_consensus::simplex::scheme::ed25519::Scheme;
 use commonware_cryptography::ed25519;
 use commonware_runtime::{Clock, Spawner};
@@ -68,7 +69,7 @@ impl<E: Context> Rogue<E> {
         let others = participants.iter().filter(|key| **key != me).cloned().collect();
         let namespace = genesis.consensus_namespace();
         let scheme = if *votes {
-            Scheme::signer(&namespace, participants, node::assemble::engine_key(key))
+            Scheme::signer(&namespace, participants, signer(key))
         } else {
             Scheme::member(&namespace, participants, &me)
         };
@@ -146,4 +147,9 @@ impl<E: Context> Rogue<E> {
     pub(super) fn dislikes(&self, signed: &proof::SignedTransaction) -> bool {
         self.shared.victim == Some(signed.transaction.tenant)
     }
+}
+
+/// The key in the engine's form.
+pub(super) fn signer(key: &SecretKey) -> ed25519::PrivateKey {
+    ed25519::PrivateKey::decode(Copying(&key.seed())).expect("any 32 bytes are a seed")
 }

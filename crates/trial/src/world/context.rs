@@ -215,7 +215,7 @@ const _: () = {
             + shards::store::Context
             + chain::engine::Context
             + vault::Context
-            + node::serve::Context,
+            + chain::engine::Context,
         E: commonware_storage::Context + Resolver + Strategizer,
     {
     }

@@ -8,8 +8,8 @@ use commonware_runtime::{
 };
 use commonware_utils::channel::oneshot;
 use rand::RngExt as _;
-use sim::world::{Context, Listener, Loss, Machine, Sink, Stream, Wire, World};
 use std::{net::SocketAddr, time::Duration};
+use trial::world::{Context, Listener, Loss, Machine, Sink, Stream, Wire, World};
 
 const PORT: u16 = 80;
 
