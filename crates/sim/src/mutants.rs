@@ -178,7 +178,7 @@ fn compile(mutants: &[Mutant]) -> Result<PathBuf, MutantError> {
     }
     eprintln!("compiling {} mutants (minutes, the first time)", mutants.len());
     let status = Command::new("cargo")
-        .args(["build", "--release", "--locked", "-p", "sim", "--target-dir"])
+        .args(["build", "--release", "--locked", "--workspace", "--bin", "sim", "--target-dir"])
         .arg(&target)
         .current_dir(&tree)
         .status()

@@ -1,4 +1,4 @@
-//! Vaults against a whole network, on the deterministic runtime.
+//! Vaults against a whole network, in the simulated world.
 
 mod multipart;
 mod network;
