@@ -11,13 +11,13 @@ use commonware_cryptography::ed25519;
 use commonware_p2p::simulated::{Config as LinksConfig, Link, Network as Links, Oracle};
 use commonware_runtime::{Network as _, Quota, Runner as _, Supervisor as _, deterministic};
 use commonware_utils::{NZUsize, probability};
-use node::{Node, Parts};
+use node::{Node, Parts, Upkeep};
 use proof::{
     Committee, Genesis, SecretKey, TenantId,
     genesis::GenesisTenant,
     wire::{List, Octets},
 };
-use shards::StoreConfig;
+use shards::{ScrubPace, StoreConfig};
 use std::{
     future::Future,
     net::{Ipv4Addr, SocketAddr},
@@ -37,7 +37,7 @@ pub(crate) struct Outlast {
     pub context: deterministic::Context,
     pub genesis: Genesis,
     tenant: SecretKey,
-    nodes: Vec<Node>,
+    nodes: Vec<Node<deterministic::Context>>,
 }
 
 impl Outlast {
@@ -57,9 +57,10 @@ impl Outlast {
 
     /// Ends a node without a word.
     pub(crate) fn kill(&mut self, index: usize) {
-        let Node { consensus, keeper, server, .. } = &self.nodes[index];
+        let Node { consensus, keeper, upkeep, server, .. } = &self.nodes[index];
         consensus.abort();
         keeper.abort();
+        upkeep.abort();
         server.abort();
     }
 }
@@ -129,7 +130,7 @@ async fn start(
     key: &SecretKey,
     oracle: &Peers,
     index: usize,
-) -> Node {
+) -> Node<deterministic::Context> {
     let control = oracle.control(engine_key(&key.public_key()));
     let mut pairs = Vec::new();
     for (channel, per_second) in QUOTAS {
@@ -143,10 +144,16 @@ async fn start(
         network: Arc::new(Network::new::<deterministic::Context>(genesis.clone())),
         key: key.clone(),
         votes: true,
+        voting: context.child("voting"),
         partition: format!("node-{index}"),
         shards: StoreConfig { segment_bytes: 8 << 20, ..StoreConfig::new("shards") },
         index: Index::open(Memory::default()).unwrap(),
         timeouts: Timeouts::default(),
+        upkeep: Upkeep {
+            nodes: (0..genesis.committee.n()).map(address).collect(),
+            heal_bytes_per_second: 1 << 30,
+            scrub: ScrubPace::default(),
+        },
     };
     node::assemble(context, parts, channels, oracle.manager(), control, listener, |front| front)
         .await
