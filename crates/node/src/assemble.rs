@@ -21,8 +21,8 @@ use commonware_utils::channel::mpsc;
 use link::Handler;
 use proof::SecretKey;
 use shards::{
-    Client as ShardClient, ClientLimits, Healer, HealerConfig, ScrubPace, Server as ShardServer, ServerConfig,
-    ShardStore, StoreConfig,
+    Client as ShardClient, ClientLimits, Healer, HealerConfig, ScrubPace, Server as ShardServer,
+    ServerConfig, ShardStore, StoreConfig,
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tracing::{error, info, warn};
@@ -129,7 +129,8 @@ where
         referenced_height: store.referenced_height(),
         references,
     };
-    let engine = engine::start(context.child("engine"), voting, engine_config, channels, peers, blocker).await;
+    let engine =
+        engine::start(context.child("engine"), voting, engine_config, channels, peers, blocker).await;
     let keeper = context.child("keep").spawn({
         let store = store.clone();
         move |context| keep(context, store, referenced)
@@ -181,11 +182,8 @@ fn healer<E: Context + link::Context>(
         };
         link::Client::start(context.child("peer"), config)
     });
-    let limits = ClientLimits {
-        get_timeout: HEAL_TIMEOUT,
-        call_timeout: HEAL_TIMEOUT / 2,
-        ..ClientLimits::default()
-    };
+    let limits =
+        ClientLimits { get_timeout: HEAL_TIMEOUT, call_timeout: HEAL_TIMEOUT / 2, ..ClientLimits::default() };
     let links = links.collect();
     let client =
         ShardClient::with_limits(context.child("peers"), network.id, committee.clone(), links, limits);

@@ -191,8 +191,7 @@ impl Config {
         let index = genesis.committee.index(&public_key).ok_or(ConfigError::NotMember(public_key))?;
         let consensus =
             in_order(&genesis, config.nodes.iter().map(|peer| (peer.key.as_str(), peer.consensus)))?;
-        let gateways =
-            in_order(&genesis, config.nodes.iter().map(|peer| (peer.key.as_str(), peer.gateway)))?;
+        let gateways = in_order(&genesis, config.nodes.iter().map(|peer| (peer.key.as_str(), peer.gateway)))?;
         Ok(Loaded { config, genesis, key, index, consensus, gateways })
     }
 }

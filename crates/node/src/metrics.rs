@@ -76,13 +76,21 @@ fn shards_text(status: &NodeStatus) -> String {
         ("outlast_shards_bytes", "Bytes taken in segments", status.bytes),
         ("outlast_shards_live_bytes", "Bytes in records that are in use", status.live_bytes),
         ("outlast_shards_held", "Shards and pages held", status.held),
-        ("outlast_shards_pending", "Shards and pages held that the chain does not reference yet", status.pending),
+        (
+            "outlast_shards_pending",
+            "Shards and pages held that the chain does not reference yet",
+            status.pending,
+        ),
         ("outlast_shards_failed", "1 when the disk has failed and is not used any more", status.failed),
         ("outlast_heal_missing", "Shards and pages that should be held and are not", status.missing),
         ("outlast_heal_unresolved", "Pages missing, whose chunks are therefore unknown", status.unresolved),
         ("outlast_heal_endangered", "Missing, and one more loss would lose the chunk", status.endangered),
         ("outlast_heal_unhealable", "Missing, and too few nodes hold the chunk for now", status.unhealable),
-        ("outlast_heal_inconsistent", "Shards that nobody can have, by their writers' fault", status.inconsistent),
+        (
+            "outlast_heal_inconsistent",
+            "Shards that nobody can have, by their writers' fault",
+            status.inconsistent,
+        ),
         ("outlast_heal_bytes_per_second", "Bytes healed in a second, of late", status.heal_bytes_per_second),
         ("outlast_scrub_position_bytes", "Bytes scrubbed of the present pass", status.scrubbed_bytes),
     ];

@@ -96,9 +96,8 @@ fn run_until(loaded: Loaded, shutdown: Shutdown) -> Result<(), RunError> {
     let standing =
         voting::standing(&votes, &loaded.config.permit, loaded.genesis.id(), &loaded.key.public_key())
             .map_err(|error| RunError::Directory { path: votes.clone(), error })?;
-    let runtime = tokio::Config::new()
-        .with_storage_directory(directory.join(STORAGE))
-        .with_tcp_nodelay(Some(true));
+    let runtime =
+        tokio::Config::new().with_storage_directory(directory.join(STORAGE)).with_tcp_nodelay(Some(true));
     // An observer's journal records nothing that it said: it lies with the rest.
     let voter = match standing {
         Standing::Voter => Some(Voter::start(votes.join(voting::JOURNALS))),
@@ -109,9 +108,8 @@ fn run_until(loaded: Loaded, shutdown: Shutdown) -> Result<(), RunError> {
         let voting = voter.as_ref().map_or_else(|| context.child("observer"), Voter::context);
         let told = metrics::Told::default();
         if let (Some(address), Some(listener)) = (loaded.config.metrics_listen, metrics) {
-            metrics::serve(context.child("metrics"), voting.child("metrics"), listener, told.clone()).map_err(
-                |error| RunError::Port { address, setting: "metrics_listen", error },
-            )?;
+            metrics::serve(context.child("metrics"), voting.child("metrics"), listener, told.clone())
+                .map_err(|error| RunError::Port { address, setting: "metrics_listen", error })?;
         }
         let stopping = context.child("stopping");
         let result = node(context, voting, loaded, standing, told, shutdown).await;

@@ -9,10 +9,10 @@
 //!    is an order and nothing else.
 //! 2. *Fetch.* k shards of a chunk from the peers that answer fastest, each checked against the chunk's opening and that
 //!    against the chunk's id; a page from any one peer, checked against its id. A peer that sends anything else is
-//!    reported with the evidence and avoided for a time. So is none that merely does not have it.
+//!    reported with the evidence and avoided for a time; one that merely does not have it is not.
 //! 3. *Rebuild* this node's shard: decode, encode again, and compare with the opening. A chunk whose writer did not
 //!    encode it consistently has no shard to be had; it is given up, and does not count as missing.
-//! 4. *Write, then sync* a batch at once. Only what is synced counts as healed.
+//! 4. *Write, then sync* a batch at once, while the next is fetched. Only what is synced counts as healed.
 //!
 //! What fails is postponed, longer each time, up to a minute. At most [`CHUNKS`] chunks are in memory, and a token
 //! bucket keeps healing from taking what clients' reads and writes need.
@@ -55,6 +55,13 @@ pub struct Healer<E: Context + ClientContext> {
     bucket: Mutex<Bucket>,
 }
 
+/// What is written and not synced yet.
+#[derive(Debug, Default)]
+struct Batch {
+    records: u64,
+    bytes: u64,
+}
+
 /// What became of one missing record.
 enum Outcome {
     /// It is written, this many bytes.
@@ -72,8 +79,9 @@ impl<E: Context + ClientContext> Healer<E> {
 
     /// Heals until the store fails, and says why it did.
     pub async fn run(self) -> StoreError {
+        let mut written = Batch::default();
         loop {
-            match self.round().await {
+            match self.round(&mut written).await {
                 Ok(true) => {}
                 Ok(false) => self.context.sleep(LOOK_EVERY).await,
                 Err(StoreError::Full) => {
@@ -85,8 +93,9 @@ impl<E: Context + ClientContext> Healer<E> {
         }
     }
 
-    /// Ranks some of what is missing, or heals a batch of it. Whether there was anything to do.
-    async fn round(&self) -> Result<bool, StoreError> {
+    /// Ranks some of what is missing, or heals a batch of it. What was `written` before is synced meanwhile, and what
+    /// is written now is left there. Whether there was anything to do.
+    async fn round(&self, written: &mut Batch) -> Result<bool, StoreError> {
         if let Some(failure) = self.store.failure() {
             return Err(failure);
         }
@@ -96,34 +105,42 @@ impl<E: Context + ClientContext> Healer<E> {
             return Ok(true);
         }
         let batch = self.store.to_heal(BATCH);
-        if batch.is_empty() {
-            return Ok(false);
+        let before = std::mem::take(written);
+        let is_idle = batch.is_empty() && before.records == 0;
+        let (settled, healed) = futures::join!(self.settle(before), self.heal_all(batch, written));
+        settled.and(healed).map(|()| !is_idle)
+    }
+
+    /// Makes a batch durable. Only then it counts.
+    async fn settle(&self, batch: Batch) -> Result<(), StoreError> {
+        if batch.records > 0 {
+            self.store.sync().await?;
+            self.store.note_healed(batch.records, batch.bytes);
+            tracing::info!(records = batch.records, bytes = batch.bytes, "healed");
         }
-        let (mut written, mut bytes, mut postponed) = (0, 0, Vec::new());
-        let mut failure = None;
+        Ok(())
+    }
+
+    /// Heals these, several at a time. Goes through all of them also when there is no room for one.
+    async fn heal_all(&self, batch: Vec<(Digest, bool)>, written: &mut Batch) -> Result<(), StoreError> {
+        let (mut postponed, mut result) = (Vec::new(), Ok(()));
         let mut healed = stream::iter(batch)
             .map(|(id, is_page)| async move { (id, self.heal(id, is_page).await) })
             .buffer_unordered(CHUNKS);
         while let Some((id, outcome)) = healed.next().await {
             match outcome {
-                Ok(Outcome::Written(length)) => {
+                Ok(Outcome::Written(bytes)) => {
                     self.store.note_unsynced(1);
-                    written += 1;
-                    bytes += length;
+                    written.records += 1;
+                    written.bytes += bytes;
                 }
                 Ok(Outcome::Postponed) => postponed.push(id),
-                Err(error) => failure = Some(error),
+                Err(error) => result = Err(error),
             }
-        }
-        drop(healed);
-        if written > 0 {
-            self.store.sync().await?;
-            self.store.note_healed(written, bytes);
-            tracing::info!(records = written, bytes, "healed");
         }
         // Whoever held it may have lost it since.
         self.rank(&postponed).await;
-        failure.map_or(Ok(true), Err)
+        result
     }
 
     /// Asks all peers which of these they hold.

@@ -91,7 +91,11 @@ mod tests {
         assert_eq!(bucket.take(500, at(500)), Duration::from_millis(500));
         assert_eq!(bucket.take(0, at(60_000)), Duration::ZERO);
         assert_eq!(bucket.take(2000, at(60_000)), Duration::from_secs(1), "no more than a second's worth");
-        assert_eq!(bucket.take(0, at(50_000)), Duration::from_secs(1), "a clock that goes back gives nothing");
+        assert_eq!(
+            bucket.take(0, at(50_000)),
+            Duration::from_secs(1),
+            "a clock that goes back gives nothing"
+        );
     }
 
     #[test]

@@ -196,10 +196,16 @@ fn chain_problems(chain: &ChainStatus, height: u64) -> Vec<String> {
 fn shards_problems(shards: &ShardsStatus) -> Vec<String> {
     let mut problems = Vec::new();
     if shards.failed {
-        problems.push("its disk has failed, and it does not use it any more: check it, and start the node again".into());
+        problems.push(
+            "its disk has failed, and it does not use it any more: check it, and start the node again".into(),
+        );
     }
     if shards.missing > 0 {
-        problems.push(format!("lacks {} shards and pages that it should hold{}", shards.missing, healing(shards)));
+        problems.push(format!(
+            "lacks {} shards and pages that it should hold{}",
+            shards.missing,
+            healing(shards)
+        ));
     }
     if shards.damaged > 0 {
         problems.push(format!("found {} damaged records on its disk", shards.damaged));
@@ -339,7 +345,9 @@ mod tests {
         });
         assert_eq!(lacking.health, Health::Degraded);
         let told = text(&lacking);
-        assert!(told.contains("lacks 3 shards and pages that it should hold, 1 of them one loss from being lost"));
+        assert!(
+            told.contains("lacks 3 shards and pages that it should hold, 1 of them one loss from being lost")
+        );
         assert!(told.contains("2.00 MiB/s, about 7 s are left"), "{told}");
         let failed = network(|nodes| nodes[1].shards.as_mut().unwrap().failed = true);
         assert!(failed.nodes[1].problems[0].contains("disk has failed"));

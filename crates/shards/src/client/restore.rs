@@ -28,7 +28,8 @@ impl<E: ClientContext> Client<E> {
         let request = Request::Holds(List::new(asked).expect("cut to its limit")).encode();
         let deadline = self.shared.after(HOLDS_TIMEOUT);
         let others = (0..self.shared.nodes.len()).filter(|node| *node != own);
-        let answers = join_all(others.map(|node| self.shared.holds(node, request.clone(), ids.len(), deadline))).await;
+        let answers =
+            join_all(others.map(|node| self.shared.holds(node, request.clone(), ids.len(), deadline))).await;
         let mut holders = vec![0; ids.len()];
         for flags in answers.into_iter().flatten() {
             for (count, flag) in holders.iter_mut().zip(flags) {
@@ -69,7 +70,13 @@ impl<E: ClientContext> Shared<E> {
     }
 
     /// What a node says that it holds, of as many ids as the request names; none if it does not answer.
-    async fn holds(&self, node: usize, request: Bytes, ids: usize, deadline: SystemTime) -> Option<Vec<bool>> {
+    async fn holds(
+        &self,
+        node: usize,
+        request: Bytes,
+        ids: usize,
+        deadline: SystemTime,
+    ) -> Option<Vec<bool>> {
         let failure = match self.call(node, CONTROL, request.into(), deadline).await {
             Ok(Response::Held(flags)) if flags.len() == ids => {
                 return Some(flags.iter().map(|flag| *flag == 1).collect());

@@ -110,7 +110,9 @@ impl<E: Context> ShardStore<E> {
         // One that was removed on purpose in the meantime is not in the index any more.
         let gone = gone.filter(|number| self.shared.index.lock().segment_numbers().contains(number));
         gone.map_or(Ok(()), |number| {
-            Err(self.shared.fail(&Error::BlobMissing(self.shared.config.partition.clone(), number.to_string())))
+            Err(self
+                .shared
+                .fail(&Error::BlobMissing(self.shared.config.partition.clone(), number.to_string())))
         })
     }
 

@@ -176,8 +176,7 @@ impl Cluster {
             ..ClientLimits::default()
         };
         let committee = self.committee.clone();
-        let client =
-            Client::with_limits(context.child("heal_client"), NETWORK, committee, links, limits);
+        let client = Client::with_limits(context.child("heal_client"), NETWORK, committee, links, limits);
         let config = HealerConfig { node, bytes_per_second };
         let healer = Healer::new(context.child("healer"), self.nodes[node].store.clone(), client, config);
         context.child("heal").spawn(|_| healer.run());

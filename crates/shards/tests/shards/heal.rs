@@ -42,12 +42,21 @@ fn chunks(numbers: std::ops::Range<u64>) -> Vec<EncodedChunk> {
 
 async fn has(store: &Store, chunk: &EncodedChunk, node: usize) -> bool {
     let Some(found) = store.read(&chunk.id).await.unwrap() else { return false };
-    assert_eq!((usize::from(found.index), &found.bytes), (node, &chunk.shards[node]), "this node's, unaltered");
+    assert_eq!(
+        (usize::from(found.index), &found.bytes),
+        (node, &chunk.shards[node]),
+        "this node's, unaltered"
+    );
     true
 }
 
 /// Waits until `done` holds of a store's status, and says how long that took.
-async fn wait_for(context: &Context, store: &Store, what: &str, done: impl Fn(&NodeStatus) -> bool) -> Duration {
+async fn wait_for(
+    context: &Context,
+    store: &Store,
+    what: &str,
+    done: impl Fn(&NodeStatus) -> bool,
+) -> Duration {
     let started = context.current();
     loop {
         let took = context.current().duration_since(started).unwrap();
@@ -122,12 +131,7 @@ fn what_comes_by_itself_in_time_is_not_fetched() {
 /// Any one of the others may do what it likes.
 #[test]
 fn one_faulty_peer_of_every_kind() {
-    let behaviours = [
-        Behaviour::Dead,
-        Behaviour::Slow(3 * SECOND),
-        Behaviour::Liar,
-        Behaviour::Denier,
-    ];
+    let behaviours = [Behaviour::Dead, Behaviour::Slow(3 * SECOND), Behaviour::Liar, Behaviour::Denier];
     for behaviour in behaviours {
         for faulty in 0..NODES - 1 {
             deterministic::Runner::timed(600 * SECOND).start(|context| async move {

@@ -6,7 +6,9 @@ use crate::{
     manifest, open, read,
 };
 use blob::EncodedChunk;
-use commonware_runtime::{Clock as _, Runner as _, Spawner as _, Storage as _, Supervisor as _, deterministic};
+use commonware_runtime::{
+    Clock as _, Runner as _, Spawner as _, Storage as _, Supervisor as _, deterministic,
+};
 use shards::{ScrubPace, StoreError};
 use std::time::Duration;
 
@@ -73,16 +75,17 @@ fn it_keeps_its_pace_and_its_period() {
 #[test]
 fn a_restart_goes_on_and_the_next_pass_skips_nothing() {
     let (chunks, checkpoint) = filled();
-    let (chunks, checkpoint) = deterministic::Runner::from(checkpoint).start_and_recover(|context| async move {
-        let store = open(&context).await.unwrap();
-        let scrubbed = store.clone();
-        let pace = ScrubPace { period: 1000 * HOUR, bytes_per_second: 500_000 };
-        context.child("scrub").spawn(move |_| async move { scrubbed.scrub(pace).await });
-        while store.status().scrubbed_bytes < 3 << 20 {
-            context.sleep(SECOND / 10).await;
-        }
-        chunks
-    });
+    let (chunks, checkpoint) =
+        deterministic::Runner::from(checkpoint).start_and_recover(|context| async move {
+            let store = open(&context).await.unwrap();
+            let scrubbed = store.clone();
+            let pace = ScrubPace { period: 1000 * HOUR, bytes_per_second: 500_000 };
+            context.child("scrub").spawn(move |_| async move { scrubbed.scrub(pace).await });
+            while store.status().scrubbed_bytes < 3 << 20 {
+                context.sleep(SECOND / 10).await;
+            }
+            chunks
+        });
     deterministic::Runner::from(checkpoint).start(|context| async move {
         // One that the pass has read already, and one that it has not.
         rot_payload(&context, &chunks[0]).await;
@@ -107,9 +110,8 @@ fn a_segment_that_is_gone_fails_the_store() {
     deterministic::Runner::from(checkpoint).start(|context| async move {
         let store = open(&context).await.unwrap();
         let scrubbed = store.clone();
-        let scrub = context
-            .child("scrub")
-            .spawn(move |_| async move { scrubbed.scrub(ScrubPace::default()).await });
+        let scrub =
+            context.child("scrub").spawn(move |_| async move { scrubbed.scrub(ScrubPace::default()).await });
         context.sleep(30 * SECOND).await;
         assert_eq!(store.status().failed, 0);
         let names = context.scan(PARTITION).await.unwrap();
