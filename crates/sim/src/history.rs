@@ -403,6 +403,11 @@ impl History {
         self.calls.get(usize::try_from(id).ok()?)
     }
 
+    /// The contents of what this call writes.
+    pub fn content_of(&self, write: u64) -> Option<Content> {
+        self.call(write)?.operation.write()?.content
+    }
+
     /// Begins a call; `operation` is given its id.
     pub fn invoke(
         &mut self,
@@ -513,7 +518,9 @@ mod tests {
         let run = |time_ms, outcome: Option<Outcome>| {
             let mut history = History::new(1);
             let id = history.invoke(Phase::Work, (0, 0), time_ms, put);
-            outcome.map(|outcome| history.complete(id, time_ms, outcome));
+            if let Some(outcome) = outcome {
+                history.complete(id, time_ms, outcome);
+            }
             history.digest()
         };
         let done = Some(Outcome::Ok(Seen::Done));

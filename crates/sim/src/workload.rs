@@ -87,7 +87,7 @@ impl Default for Sizes {
 /// What clients do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkloadPlan {
-    /// All is derived from this.
+    /// What clients ask for is drawn from this. Contents are derived from the history's seed.
     pub seed: u64,
     /// The bucket, which exists.
     pub bucket: BucketName,

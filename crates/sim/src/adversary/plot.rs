@@ -32,6 +32,8 @@ type Proposal = types::Proposal<sha256::Digest>;
 const VIEWS: usize = 64;
 /// Certificates that are remembered.
 const CERTIFICATES: usize = 32;
+/// Views between two acts that are found out: at least so many, and up to so many more.
+const PATIENCE: (usize, usize) = (60, 1_200);
 
 /// Whom to say a thing to, by what.
 struct Hand<'a> {
@@ -58,6 +60,8 @@ struct Intrigue {
     proposal: Option<Proposal>,
     /// What the misled are to vote for.
     twin: sha256::Digest,
+    /// The block of that, if there is one.
+    twin_block: Option<Bytes>,
 }
 
 /// All that is planned.
@@ -65,6 +69,8 @@ struct Intrigue {
 pub(super) struct Plot {
     views: BTreeMap<u64, Intrigue>,
     certificates: VecDeque<Bytes>,
+    /// Views until he dares what is found out; `None` when he has just dared.
+    patience: Option<usize>,
 }
 
 /// What is said instead, and what to call it. No name: nothing was done.
@@ -83,21 +89,33 @@ impl Plot {
         leads: bool,
         others: &[ed25519::PublicKey],
     ) -> &mut Intrigue {
-        while self.views.len() >= VIEWS {
-            self.views.pop_first();
-        }
-        self.views.entry(view).or_insert_with(|| {
-            // Two proposals are found out as soon as one is certified, so he dares it seldom.
-            let design = match chance.below(1000) {
-                0..2 => Design::Brazen,
-                2..62 => Design::Split,
-                62..300 if !leads => Design::Split,
-                300..500 => Design::Mute,
-                _ => Design::Honest,
-            };
+        if !self.views.contains_key(&view) {
+            while self.views.len() >= VIEWS {
+                self.views.pop_first();
+            }
+            let design = self.design(chance, leads);
             let (told, misled) = chance.parted(others);
-            Intrigue { design, told, misled, proposal: None, twin: sha256::Digest(chance.bytes()) }
-        })
+            let twin = sha256::Digest(chance.bytes());
+            let intrigue = Intrigue { design, told, misled, proposal: None, twin, twin_block: None };
+            self.views.insert(view, intrigue);
+        }
+        self.views.get_mut(&view).expect("just inserted")
+    }
+
+    /// How to treat the others in the next view. Two proposals, and two votes before one node, are found out and cost
+    /// connections, so he waits for many views before he dares again.
+    fn design(&mut self, chance: &Chance, leads: bool) -> Design {
+        let patience = self.patience.get_or_insert_with(|| PATIENCE.0 + chance.below(PATIENCE.1));
+        *patience = patience.saturating_sub(1);
+        if *patience == 0 && (leads || chance.percent(10)) {
+            self.patience = None;
+            return if leads { Design::Split } else { Design::Brazen };
+        }
+        match chance.below(100) {
+            0..30 if !leads => Design::Split,
+            30..50 => Design::Mute,
+            _ => Design::Honest,
+        }
     }
 
     /// What to say instead of a vote.
@@ -156,21 +174,25 @@ impl Plot {
         scheme: &Scheme,
         chance: &Chance,
         me: &PublicKey,
+        others: &[ed25519::PublicKey],
         to: Vec<ed25519::PublicKey>,
         message: Bytes,
     ) -> Told {
         let said = |to, message| Said::now(to, Purpose::Broadcast, message);
         let block = Block::decode(message.clone()).ok().filter(|block| block.header.leader == *me);
         let Some(block) = block else { return all(to, Purpose::Broadcast, message) };
-        let view = self.view(chance, block.header.view, true, &to);
+        let view = self.view(chance, block.header.view, true, others);
         match view.design {
             Design::Honest | Design::Brazen => all(to, Purpose::Broadcast, message),
             Design::Mute => (vec![said(view.told.clone(), message)], Some("sent a block to some only")),
             Design::Split => {
-                let twin = twin(&block, chance);
-                view.twin = twin.digest();
-                let mut lies = vec![said(view.told.clone(), message)];
-                lies.push(said(view.misled.clone(), twin.encode()));
+                let block = view.twin_block.clone().unwrap_or_else(|| {
+                    let twin = twin(&block, chance);
+                    view.twin = twin.digest();
+                    twin.encode()
+                });
+                view.twin_block = Some(block.clone());
+                let mut lies = vec![said(view.told.clone(), message), said(view.misled.clone(), block)];
                 // The node's own vote may have passed before its block.
                 if let Some(vote) = view.proposal.clone().and_then(|ours| view.twin_vote(scheme, ours)) {
                     lies.push(Said::now(view.misled.clone(), Purpose::Votes, vote.encode()));

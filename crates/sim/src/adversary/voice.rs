@@ -199,7 +199,8 @@ impl<E: Context> Rogue<E> {
                 self.plot().lock().certificate(chance, to, message)
             }
             (Adversary::Equivocator, Purpose::Broadcast) => {
-                self.plot().lock().block(self.scheme(), chance, &self.public_key(), to, message)
+                let me = self.public_key();
+                self.plot().lock().block(self.scheme(), chance, &me, self.others(), to, message)
             }
             (Adversary::Equivocator, Purpose::Backfill | Purpose::Resolver) if chance.percent(25) => {
                 (Vec::new(), Some("withheld what was missing"))

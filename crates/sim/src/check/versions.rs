@@ -45,8 +45,13 @@ struct Sighting<'a> {
 impl Versions {
     /// All versions that the history tells of.
     pub fn of(history: &History) -> Self {
+        Self::told_by(history.calls.iter())
+    }
+
+    /// All versions that these calls tell of.
+    pub fn told_by<'a>(calls: impl Iterator<Item = &'a Call>) -> Self {
         let mut versions = Self::default();
-        let mut returned: Vec<&Call> = history.calls.iter().filter(|call| call.returned.is_some()).collect();
+        let mut returned: Vec<&Call> = calls.filter(|call| call.returned.is_some()).collect();
         returned.sort_by_key(|call| call.returned.as_ref().map(|returned| returned.at));
         for call in returned {
             for sighting in sightings(call) {

@@ -64,6 +64,11 @@ pub(super) struct Caller<E: vault::Context> {
 }
 
 impl<E: vault::Context> Caller<E> {
+    /// What contents are derived from: the history's seed, which plans of several phases share.
+    pub(super) fn content_seed(&self) -> u64 {
+        self.recorder.with(|history| history.seed)
+    }
+
     /// Makes a call through a gateway and records it. `work` is given the call's id; with the outcome it may give more
     /// to its caller.
     pub(super) async fn call<T, F>(

@@ -84,7 +84,7 @@ impl<E: vault::Context, G: Fn() -> (u32, Vault<E>) + Send + Sync> Client<E, G> {
         let length = draw::length(&mut self.random, &self.caller.plan.sizes);
         let guard = self.condition(key);
         let (gateway, vault) = (self.gateway)();
-        let (seed, place) = (self.caller.plan.seed, self.caller.plan.place(key));
+        let (seed, place) = (self.caller.content_seed(), self.caller.plan.place(key));
         let operation =
             |id| Operation::Put { key: key.to_owned(), content: Content { id, length }, condition: guard };
         let work = |id| async move {
@@ -195,7 +195,7 @@ impl<E: vault::Context, G: Fn() -> (u32, Vault<E>) + Send + Sync> Client<E, G> {
     }
 
     fn content_of(&self, write: u64) -> Option<Content> {
-        self.caller.recorder.with(|history| history.call(write)?.operation.write()?.content)
+        self.caller.recorder.with(|history| history.content_of(write))
     }
 
     /// Bytes that the current object may have.

@@ -84,7 +84,7 @@ impl<E: vault::Context> Caller<E> {
         content: Option<Content>,
         range: Range<u64>,
     ) -> Option<String> {
-        let (seed, place, upload) = (self.plan.seed, self.plan.place(&open.key), open.upload);
+        let (seed, place, upload) = (self.content_seed(), self.plan.place(&open.key), open.upload);
         let of = move |id, range: &Range<u64>| content.unwrap_or(Content { id, length: range.end });
         let (key, asked) = (open.key.clone(), range.clone());
         let operation =
