@@ -63,7 +63,7 @@ def wait_until_whole(network, seconds=120):
     """Until all nodes vote, and none lacks anything."""
 
     def whole(status):
-        return status["voting"] == network.n and all(node["missing"] == 0 for node in status["nodes"])
+        return status["voting"] == network.n and all(node["missing"] == 0 for node in status["nodes"]) and status
 
     return wait_for_status(network, whole, "all nodes vote and lack nothing", seconds)
 

@@ -209,6 +209,7 @@ impl Network {
             facts: self.facts.clone(),
             links: self.links.clone(),
             acts: self.acts.clone(),
+            nodes: (0..self.seats.len()).map(|index| self.address(index)).collect(),
         }
     }
 }

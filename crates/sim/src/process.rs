@@ -26,12 +26,13 @@ use commonware_runtime::{
 use commonware_utils::sync::Mutex;
 use futures::future::select_all;
 use node::{
-    Parts,
+    Parts, Upkeep,
     voting::{self, Found, Standing},
 };
 use proof::{Header, SecretKey};
-use shards::StoreConfig;
+use shards::{ScrubPace, StoreConfig};
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
@@ -50,6 +51,8 @@ const MARKER: &str = "voter";
 const JOURNAL: &str = "node-chain-votes-0";
 /// How long a supervisor waits before it starts a process that died.
 const RESTART_AFTER: Duration = Duration::from_millis(500);
+/// Bytes of shards that a node heals in a second at most, as in a node's configuration if nothing else is written there.
+const HEAL_BYTES_PER_SECOND: u64 = 32 << 20;
 /// How often a running node's newest block is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Bytes of a segment of a shard log.
@@ -159,6 +162,8 @@ pub(crate) struct Launcher {
     pub(crate) facts: Arc<Facts>,
     pub(crate) links: Peers,
     pub(crate) acts: Acts,
+    /// Where all nodes serve gateways and one another, in the order of the committee.
+    pub(crate) nodes: Vec<SocketAddr>,
 }
 
 impl Launcher {
@@ -224,10 +229,17 @@ impl Launcher {
             network: self.facts.clone(),
             key: seat.key.clone(),
             votes,
+            // One disk: what takes a machine's storage takes its votes too.
+            voting: context.child("voting"),
             partition: "node".into(),
             shards: StoreConfig { segment_bytes: SEGMENT_BYTES, ..StoreConfig::new("shards") },
             index: Index::open(Memory::default()).expect("memory opens"),
             timeouts: Timeouts::default(),
+            upkeep: Upkeep {
+                nodes: self.nodes,
+                heal_bytes_per_second: HEAL_BYTES_PER_SECOND,
+                scrub: ScrubPace::default(),
+            },
         };
         let node = node::assemble(
             context.child("node"),
@@ -247,7 +259,7 @@ impl Launcher {
             move |context| look(context, seat, alive.applied, starts)
         });
         // None of them ends unless something is badly wrong.
-        select_all([node.consensus, node.keeper, node.server]).await;
+        select_all([node.consensus, node.keeper, node.upkeep, node.server]).await;
     }
 }
 
