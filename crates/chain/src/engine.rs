@@ -189,13 +189,16 @@ fn archive<C>(name: &str, page_cache: CacheRef, codec_config: C) -> prunable::Co
 
 const BUFFER: std::num::NonZeroUsize = NZUsize!(64 * 1024);
 
-/// Starts consensus and all that follows it.
+/// Starts consensus and all that follows it. The journal of votes, and nothing else, is kept in the storage of `voting`.
+/// It is complete without the rest: a node that lost everything but its journal follows from genesis again and votes as
+/// soon as it can tell what to vote for, never against what the journal says.
 ///
 /// # Panics
 ///
 /// On storage failure, as everything here does later: the process is the unit of failure.
 pub async fn start<E, I, S, R, P, B>(
     context: E,
+    voting: E,
     config: Config<I>,
     channels: Channels<S, R>,
     peers: P,
@@ -351,7 +354,7 @@ where
     });
 
     let consensus = simplex::Engine::new(
-        context.child("simplex"),
+        voting.child("simplex"),
         simplex::Config {
             scheme,
             elector: RoundRobin::<Sha256>::default(),

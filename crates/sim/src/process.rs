@@ -21,12 +21,13 @@ use commonware_runtime::{
 use commonware_utils::sync::Mutex;
 use futures::future::select_all;
 use node::{
-    Parts,
+    Parts, Upkeep,
     voting::{self, Found, Standing},
 };
 use proof::{Header, SecretKey};
-use shards::StoreConfig;
+use shards::{ScrubPace, StoreConfig};
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
@@ -44,12 +45,14 @@ pub(crate) type Peers = Oracle<ed25519::PublicKey, deterministic::Context>;
 
 /// Where nodes serve gateways.
 pub(crate) const PORT: u16 = 4000;
-/// Storage partition of the marker that a voter leaves beside its journal.
+/// Partition of the second disk, with the marker that a voter leaves beside its journal.
 const MARKER: &str = "voter";
-/// Storage partition of the journal of votes.
+/// Partition of the second disk, with the journal of votes.
 const JOURNAL: &str = "node-chain-votes-0";
 /// How long a supervisor waits before it starts a process that died.
 const RESTART_AFTER: Duration = Duration::from_millis(500);
+/// Bytes of shards that a node heals in a second at most, as in a node's configuration if nothing else is written there.
+const HEAL_BYTES_PER_SECOND: u64 = 32 << 20;
 /// How often a running node's newest block is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Bytes of a segment of a shard log.
@@ -139,13 +142,14 @@ impl Seat {
 
     /// Whether it may vote, as the node's own rule says from what it finds.
     async fn standing(&self, context: &Context) -> Standing {
-        let partitions = self.machine.disk().partitions();
+        let partitions = self.machine.second_disk().partitions();
         let has = |name: &str| partitions.iter().any(|partition| partition == name);
         let permit = self.shared.permit.load(Ordering::Relaxed);
         let found = Found { permit, marker: has(MARKER), journal: has(JOURNAL) };
         let standing = voting::decide(found);
         if standing == Standing::Voter && !found.marker {
-            let (marker, _) = context.open(MARKER, b"voter").await.expect("a new disk takes a file");
+            let votes = context.child("votes").on_second_disk();
+            let (marker, _) = votes.open(MARKER, b"voter").await.expect("a new disk takes a file");
             marker.sync().await.expect("a new disk syncs");
         }
         standing
@@ -159,6 +163,8 @@ pub(crate) struct Launcher {
     pub(crate) facts: Arc<Facts>,
     pub(crate) links: Peers,
     pub(crate) acts: Acts,
+    /// Where all nodes serve gateways and one another, in the order of the committee.
+    pub(crate) nodes: Vec<SocketAddr>,
 }
 
 impl Launcher {
@@ -224,10 +230,16 @@ impl Launcher {
             network: self.facts.clone(),
             key: seat.key.clone(),
             votes,
+            voting: context.child("voting").on_second_disk(),
             partition: "node".into(),
             shards: StoreConfig { segment_bytes: SEGMENT_BYTES, ..StoreConfig::new("shards") },
             index: Index::open(Memory::default()).expect("memory opens"),
             timeouts: Timeouts::default(),
+            upkeep: Upkeep {
+                nodes: self.nodes,
+                heal_bytes_per_second: HEAL_BYTES_PER_SECOND,
+                scrub: ScrubPace::default(),
+            },
         };
         let node = node::assemble(
             context.child("node"),
@@ -247,13 +259,13 @@ impl Launcher {
             move |context| look(context, seat, alive.applied, starts)
         });
         // None of them ends unless something is badly wrong; then so does this process, and how makes no difference.
-        let _ = select_all([node.consensus, node.keeper, node.server]).await;
+        let _ = select_all([node.consensus, node.keeper, node.upkeep, node.server]).await;
     }
 }
 
 /// Spends the permit when the journal of votes has begun.
 async fn spend_permit(context: Context, seat: Seat) {
-    while !seat.machine.disk().partitions().iter().any(|partition| partition == JOURNAL) {
+    while !seat.machine.second_disk().partitions().iter().any(|partition| partition == JOURNAL) {
         context.sleep(voting::LOOK_EVERY).await;
     }
     seat.shared.permit.store(false, Ordering::Relaxed);

@@ -267,5 +267,16 @@ fn boast() -> wire::NodeStatus {
         unresolved: 0,
         damaged: 0,
         referenced_height: u64::MAX,
+        endangered: 0,
+        unhealable: 0,
+        inconsistent: 0,
+        healed: 0,
+        healed_bytes: 0,
+        heal_failures: 0,
+        heal_bytes_per_second: 0,
+        heal_seconds: 0,
+        scrubbed_passes: 0,
+        scrubbed_bytes: 0,
+        failed: 0,
     }
 }
