@@ -5,7 +5,7 @@
 
 use node::{
     config::{Config, ConfigError, load_key},
-    voting::{STORAGE, Standing, standing},
+    voting::{Standing, standing},
 };
 use proof::{Digest, PublicKey, SecretKey};
 use proptest::{prelude::*, sample::Index};
@@ -14,18 +14,19 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 #[test]
 fn the_marker_of_a_voter() {
     let base = tempfile::tempdir().unwrap();
-    let (directory, permit) = (base.path().join("node"), base.path().join("permit"));
+    let (votes, permit) = (base.path().join("votes"), base.path().join("permit"));
     fs::write(&permit, "").unwrap();
-    let standing = standing(&directory, &permit, Digest([0x1a; 32]), &PublicKey([0x2b; 32])).unwrap();
+    let standing = standing(&votes, &permit, Digest([0x1a; 32]), &PublicKey([0x2b; 32])).unwrap();
     assert_eq!(standing, Standing::Voter, "an empty permit is enough");
     let words = format!("outlast voter 1\nnetwork {}\nkey {}\n", "1a".repeat(32), "2b".repeat(32));
-    assert_eq!(fs::read_to_string(directory.join(STORAGE).join("voter")).unwrap(), words);
+    assert_eq!(fs::read_to_string(votes.join("voter")).unwrap(), words);
 }
 
 /// All that version 0.1 writes, and what it takes for what is not there.
 const COMPLETE: &str = r#"genesis = "genesis"
 key = "node.key"
 permit = "node.permit"
+votes_directory = "votes"
 directory = "node"
 consensus_listen = "127.0.0.1:1"
 gateway_listen = "[::1]:2"
@@ -40,6 +41,9 @@ gateway = "127.0.0.1:2"
 segment_bytes = 1
 grace_seconds = 2
 bytes_max = 3
+heal_bytes_per_second = 4
+scrub_period_seconds = 5
+scrub_bytes_per_second = 6
 "#;
 
 const SHORTEST: &str = r#"
@@ -59,7 +63,10 @@ fn node_toml() {
     let shortest: Config = toml::from_str(SHORTEST).unwrap();
     assert_eq!(shortest.metrics_listen, None);
     assert_eq!((shortest.shards.segment_bytes, shortest.shards.grace_seconds), (268_435_456, 86_400));
-    assert_eq!(shortest.shards.bytes_max, None);
+    assert_eq!((shortest.shards.bytes_max, shortest.shards.heal_bytes_per_second), (None, 33_554_432));
+    let scrub = (shortest.shards.scrub_period_seconds, shortest.shards.scrub_bytes_per_second);
+    assert_eq!(scrub, (1_209_600, 1_048_576));
+    assert_eq!(shortest.votes().to_str(), Some("node.votes"));
     for required in SHORTEST.lines().filter(|line| !line.is_empty()) {
         let without = SHORTEST.replace(required, "");
         assert!(toml::from_str::<Config>(&without).is_err(), "{required} is required");
