@@ -1,4 +1,4 @@
-//! What gateways ask a node about the chain, and what it answers. Version 1.
+//! What gateways ask a node about the chain, and what it answers. Version 2.
 //!
 //! A message is the version as `u8`, then one [`Request`] or [`Answer`] in the canonical encoding of
 //! [`proof::wire`]. All requests travel with lane number [`LANE_NUMBER`].
@@ -32,7 +32,7 @@ use proof::{
 };
 
 /// The protocol's version, first byte of every message.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// The lane's number on the link.
 pub const LANE_NUMBER: u8 = 2;
 /// State keys of one read.
@@ -102,7 +102,7 @@ wire_enum! {
         0 => Keys(keys: List<Digest, KEYS_MAX>),
         /// A bucket's record, a key's head, and the entry and attached bytes of the version that it names.
         1 => Head(at: TenantPlace),
-        /// A bucket's record, a version's, and its entry and attached bytes.
+        /// A bucket's record, what a version is hidden by, its record, and its entry and attached bytes.
         2 => Version(at: TenantVersion),
         /// A multipart upload's record, entry and sealed bytes.
         3 => Upload(of: TenantUpload),
@@ -150,7 +150,8 @@ impl Subject {
                 vec![key::bucket(tenant, &place.bucket), key::head(tenant, place)]
             }
             Self::Version(TenantVersion { tenant, place, version }) => {
-                vec![key::bucket(tenant, &place.bucket), key::version(tenant, place, version)]
+                let hidden = key::hidden(tenant, place, version);
+                vec![key::bucket(tenant, &place.bucket), hidden, key::version(tenant, place, version)]
             }
             Self::Upload(TenantUpload { tenant, upload }) => vec![key::upload(tenant, upload)],
         }
@@ -180,6 +181,12 @@ wire_enum! {
         2 => Uploads(of: UploadsQuery),
         /// The newest parts of an upload, by number; also of one that was closed, for what they became is made of them.
         3 => Parts(of: PartsQuery),
+        /// A bucket's versions and delete markers, by key, newest first.
+        4 => Versions(of: VersionsQuery),
+        /// Which version of a key is current.
+        5 => Current(of: TenantPlace),
+        /// The newest block whose time is not after this one, milliseconds since the Unix epoch.
+        6 => Moment(time_ms: u64),
     }
 }
 
@@ -223,6 +230,50 @@ wire_struct! {
         pub after: After,
         /// Objects and common prefixes at most; zero or more than [`PAGE_ENTRIES_MAX`] count as that.
         pub limit: u16,
+    }
+}
+
+wire_struct! {
+    /// Which versions.
+    pub struct VersionsQuery {
+        /// Whose.
+        pub tenant: TenantId,
+        /// The bucket.
+        pub bucket: BucketName,
+        /// Keys begin with this.
+        pub prefix: KeyText,
+        /// As in [`ObjectsQuery::delimiter`].
+        pub delimiter: KeyText,
+        /// Where to go on.
+        pub after: AfterVersion,
+        /// Versions and common prefixes at most; zero or more than [`PAGE_ENTRIES_MAX`] count as that.
+        pub limit: u16,
+        /// Whether hidden versions are listed too.
+        pub hidden: bool,
+    }
+}
+
+wire_enum! {
+    /// Where a listing of versions goes on.
+    pub enum AfterVersion {
+        /// At the beginning.
+        0 => Start,
+        /// With the first key greater than this text, which need not be a key.
+        1 => Key(text: KeyText),
+        /// With the first key greater than all that begin with this.
+        2 => Prefix(text: KeyText),
+        /// With what is older at this very key.
+        3 => Place(place: AfterPlace),
+    }
+}
+
+wire_struct! {
+    /// A key and a place in the chain.
+    pub struct AfterPlace {
+        /// The key.
+        pub key: KeyText,
+        /// The place.
+        pub version: VersionId,
     }
 }
 
@@ -435,6 +486,58 @@ wire_enum! {
         3 => Uploads(page: UploadsPage),
         /// Of parts.
         4 => Parts(page: PartsPage),
+        /// Of versions.
+        5 => Versions(page: VersionsPage),
+        /// The current version, if any.
+        6 => Current(version: List<VersionId, 1>),
+        /// The block, if there is one.
+        7 => Moment(moment: List<Moment, 1>),
+    }
+}
+
+wire_struct! {
+    /// A page of versions.
+    pub struct VersionsPage {
+        /// The versions, by key, newest first.
+        pub versions: List<ListedVersion, PAGE_ENTRIES_MAX>,
+        /// Common prefixes, in order.
+        pub prefixes: List<KeyText, PAGE_ENTRIES_MAX>,
+        /// Where the next page begins, if more may follow. A page may be empty and yet not the last.
+        pub next: List<AfterVersion, 1>,
+    }
+}
+
+wire_struct! {
+    /// A version or delete marker.
+    pub struct ListedVersion {
+        /// Its entry.
+        pub entry: VersionEntry,
+        /// Its sealed body; a marker has none.
+        pub sealed: List<Sealed, 1>,
+        /// Whether it is the key's current version.
+        pub current: bool,
+        /// Since when it is hidden, if it is.
+        pub hidden: List<HiddenSince, 1>,
+    }
+}
+
+wire_struct! {
+    /// When a version was hidden.
+    pub struct HiddenSince {
+        /// The place in the chain.
+        pub changed: VersionId,
+        /// Block time, milliseconds since the Unix epoch.
+        pub time_ms: u64,
+    }
+}
+
+wire_struct! {
+    /// A block.
+    pub struct Moment {
+        /// Its height.
+        pub height: u64,
+        /// Its time, milliseconds since the Unix epoch.
+        pub time_ms: u64,
     }
 }
 
@@ -690,6 +793,15 @@ mod tests {
             after,
             limit: 10,
         };
+        let versions = |after| VersionsQuery {
+            tenant,
+            bucket: bucket.clone(),
+            prefix: octets(b"a/"),
+            delimiter: octets(b"/"),
+            after,
+            limit: 10,
+            hidden: true,
+        };
         let after = list(vec![AfterUpload { key: octets(b"a"), upload }]);
         vec![
             Request::Submit(signed()),
@@ -702,8 +814,23 @@ mod tests {
             listed(Listing::Objects(objects(After::Start))),
             listed(Listing::Objects(objects(After::Key(octets(b"k"))))),
             listed(Listing::Objects(objects(After::Prefix(octets(b"p"))))),
-            listed(Listing::Uploads(UploadsQuery { tenant, bucket, prefix: octets(b""), after, limit: 3 })),
+            listed(Listing::Uploads(UploadsQuery {
+                tenant,
+                bucket: bucket.clone(),
+                prefix: octets(b""),
+                after,
+                limit: 3,
+            })),
             listed(Listing::Parts(PartsQuery { tenant, upload, after: 1, limit: 2, payloads: true })),
+            listed(Listing::Versions(versions(AfterVersion::Start))),
+            listed(Listing::Versions(versions(AfterVersion::Key(octets(b"k"))))),
+            listed(Listing::Versions(versions(AfterVersion::Prefix(octets(b"p"))))),
+            listed(Listing::Versions(versions(AfterVersion::Place(AfterPlace {
+                key: octets(b"k"),
+                version,
+            })))),
+            listed(Listing::Current(TenantPlace { tenant, place: place.clone() })),
+            listed(Listing::Moment(10)),
             Request::Receipt(Position { height: 1, index: 2 }),
             Request::Status,
         ]
@@ -723,6 +850,17 @@ mod tests {
         let opened =
             UploadEntry { tenant: TenantId([7; 16]), upload, place: place(), version, time_ms: 1, sealed };
         let uploads = list(vec![NamedUpload { entry: opened, sealed: octets(b"sealed") }]);
+        let listed = ListedVersion {
+            entry: entry.clone(),
+            sealed: list(vec![octets(b"s")]),
+            current: true,
+            hidden: list(vec![HiddenSince { changed: version, time_ms: 2 }]),
+        };
+        let versions = VersionsPage {
+            versions: list(vec![listed]),
+            prefixes: list(vec![octets(b"a/")]),
+            next: list(vec![AfterVersion::Start]),
+        };
         let objects = ObjectsPage {
             objects: list(vec![ListedObject { entry, sealed: octets(b"s") }]),
             prefixes: list(vec![octets(b"a/")]),
@@ -742,6 +880,9 @@ mod tests {
             page(Page::Objects(objects)),
             page(Page::Uploads(UploadsPage { uploads, more: false })),
             page(Page::Parts(PartsPage { parts: List::default(), more: false })),
+            page(Page::Versions(versions)),
+            page(Page::Current(list(vec![version]))),
+            page(Page::Moment(list(vec![Moment { height: 1, time_ms: 2 }]))),
             Answer::PageDigest(Digest([1; 32])),
             Answer::Receipt(ReceiptAnswer { transaction: signed().transaction, decision }),
             Answer::Failed(Failure::Behind(3)),
@@ -762,8 +903,8 @@ mod tests {
     #[test]
     fn other_versions_are_told_apart() {
         let mut message = Request::Status.to_message().to_vec();
-        message[0] = 2;
-        assert!(matches!(Request::from_message(message.into()), Err(ProtocolError::Version(2))));
+        message[0] = 3;
+        assert!(matches!(Request::from_message(message.into()), Err(ProtocolError::Version(3))));
         assert!(matches!(Request::from_message(Bytes::new()), Err(ProtocolError::Malformed(_))));
     }
 
