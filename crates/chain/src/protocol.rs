@@ -250,6 +250,8 @@ wire_struct! {
         pub limit: u16,
         /// Whether hidden versions are listed too.
         pub hidden: bool,
+        /// Only the key that is the prefix itself.
+        pub exact: bool,
     }
 }
 
@@ -801,6 +803,7 @@ mod tests {
             after,
             limit: 10,
             hidden: true,
+            exact: false,
         };
         let after = list(vec![AfterUpload { key: octets(b"a"), upload }]);
         vec![

@@ -13,7 +13,10 @@ impl<E: Context> Vault<E> {
     /// The write receipt of a version (current when `None`), with the opening of its content commitment.
     /// Errors: as [`Self::head`]; a delete marker has a receipt too, without an opening.
     pub async fn receipt(&self, place: &Place, version: Option<VersionId>) -> Result<Receipt, Error> {
-        let view = self.view(place, version).await?;
+        let view = match version {
+            Some(version) => self.version_view(place, version).await?,
+            None => self.view(place).await?,
+        };
         let (version, object) = match view {
             HeadView::Marker(entry) => (entry.version, None),
             HeadView::Object(view) => {

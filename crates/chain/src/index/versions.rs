@@ -68,7 +68,10 @@ pub(super) fn page<S: Store>(store: &S, query: &VersionsQuery, height: u64) -> R
         return Ok(Page::NoSuch);
     };
     let root = Key::new(VERSIONS).tenant(&query.tenant).bucket(&query.bucket);
-    let within = root.clone().key_prefix(&query.prefix);
+    let within = match query.exact {
+        true => root.clone().key(&query.prefix),
+        false => root.clone().key_prefix(&query.prefix),
+    };
     let from = match &query.after {
         AfterVersion::Start => root.clone().done(),
         AfterVersion::Key(text) => root.clone().past_key(text).done(),
@@ -167,7 +170,7 @@ impl<'a, S: Store> Walk<'a, S> {
         key: &[u8],
     ) -> Result<(), StoreError> {
         self.of_key = of_key.to_vec();
-        let amid = matches!(&self.query.after, AfterVersion::Place(after) if **after.key == *key);
+        let amid = matches!(&self.query.after, AfterVersion::Place(after) if *after.key == *key);
         self.current = match amid {
             true => current_of(self.store, of_key, self.created, self.height)?,
             false => after(place, turn),
