@@ -102,12 +102,7 @@ fn shown<V: View>(
     if is_hidden(state, tenant, place, version) { Err(Refusal::VersionHidden) } else { Ok(record) }
 }
 
-fn is_hidden<V: View>(
-    state: &Overlay<'_, V>,
-    tenant: &TenantId,
-    place: &Place,
-    version: &VersionId,
-) -> bool {
+fn is_hidden<V: View>(state: &Overlay<'_, V>, tenant: &TenantId, place: &Place, version: &VersionId) -> bool {
     let record = state.read::<Hidden>(&key::hidden(tenant, place, version));
     record.is_some_and(|record| record.hidden)
 }

@@ -136,14 +136,20 @@ async fn delete_group<S: Store>(
                 let place = place(bucket_name, &key)?;
                 mark(surface, &place, e_tag.map(ETagCondition::ETag)).await
             };
-            vec![(at, marked.await.map_or_else(|cause| Err(failed(&cause, key.clone(), None)), |deleted| {
-                Ok(DeletedObject {
-                    delete_marker: Some(true),
-                    delete_marker_version_id: Some(deleted.marker.to_string()),
-                    key: Some(key.clone()),
-                    version_id: None,
-                })
-            }))]
+            vec![(
+                at,
+                marked.await.map_or_else(
+                    |cause| Err(failed(&cause, key.clone(), None)),
+                    |deleted| {
+                        Ok(DeletedObject {
+                            delete_marker: Some(true),
+                            delete_marker_version_id: Some(deleted.marker.to_string()),
+                            key: Some(key.clone()),
+                            version_id: None,
+                        })
+                    },
+                ),
+            )]
         }
         Group::Hide(key, versions) => hide_group(surface, bucket_name, key, versions).await,
     }

@@ -8,8 +8,8 @@ use futures::Stream;
 use proof::{BucketName, UploadId, VersionId};
 use std::{future::Future, ops::Range};
 use vault::{
-    Bucket, Condition, Deleted, Error, HiddenVersion, ListRequest, Metadata, Moment, Page, Part, PartsPage, Place,
-    Upload, UploadsPage, UploadsRequest, VersionsPage, VersionsRequest, Written,
+    Bucket, Condition, Deleted, Error, HiddenVersion, ListRequest, Metadata, Moment, Page, Part, PartsPage,
+    Place, Upload, UploadsPage, UploadsRequest, VersionsPage, VersionsRequest, Written,
 };
 
 /// A version of an object, found and verified.

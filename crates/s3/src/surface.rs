@@ -1,9 +1,9 @@
 //! The operations that the dispatcher calls, one line each; all others answer 501 NotImplemented.
 
 use crate::{
-    buckets, copying,
+    buckets, copying, deleting,
     error::{error, invalid_argument, stored},
-    deleting, listing, multipart, objects,
+    listing, multipart, objects,
     store::Store,
     versions,
 };

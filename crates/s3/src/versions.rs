@@ -78,7 +78,9 @@ fn after(
             return Err(invalid_argument(message));
         }
         (key, Some(id)) => Some(VersionsAfter::Version(key.to_owned(), version(id)?)),
-        (key, None) if is_common_prefix(key, prefix, delimiter) => Some(VersionsAfter::Prefix(key.to_owned())),
+        (key, None) if is_common_prefix(key, prefix, delimiter) => {
+            Some(VersionsAfter::Prefix(key.to_owned()))
+        }
         (key, None) => Some(VersionsAfter::Key(key.to_owned())),
     })
 }

@@ -1,8 +1,8 @@
 //! Listing a bucket's current objects, and its versions.
 
 use crate::{
-    Context, Error, ListAfter, ListRequest, Listed, ListedVersion, Metadata, Page, Vault, VersionsAfter,
-    VersionsPage, VersionsRequest,
+    Context, Error, Hiding, ListAfter, ListRequest, Listed, ListedVersion, Metadata, Page, Vault,
+    VersionsAfter, VersionsPage, VersionsRequest,
     sealed::{SealedVersion, Subject, unseal},
 };
 use chain::client::{
@@ -94,9 +94,7 @@ impl<E: Context> Vault<E> {
         let mut page = VersionsPage::default();
         loop {
             let view = self
-                .patiently(|| async {
-                    Ok(self.shared.chain.list_versions(query.clone(), request.at).await?)
-                })
+                .patiently(|| async { Ok(self.shared.chain.list_versions(query.clone(), request.at).await?) })
                 .await?
                 .ok_or(Error::NoSuchBucket)?;
             page.versions.extend(view.versions.into_iter().map(|version| self.listed_version(version)));
@@ -117,7 +115,8 @@ impl<E: Context> Vault<E> {
         let (key, version, time_ms) = (entry.place.key.clone(), entry.version, entry.time_ms);
         let object = sealed.map(|sealed| self.listed(ObjectView { entry, sealed }));
         let contents = object.map(|Listed { length, metadata, .. }| (length, metadata));
-        ListedVersion { key, version, time_ms, contents, current, hidden_ms: hidden.map(|(_, time_ms)| time_ms) }
+        let hidden = hidden.map(|(place, time_ms)| Hiding { place, time_ms });
+        ListedVersion { key, version, time_ms, contents, current, hidden }
     }
 }
 
@@ -125,9 +124,7 @@ fn after_version(after: VersionsAfter) -> AfterVersion {
     match after {
         VersionsAfter::Key(text) => AfterVersion::Key(cut(&text)),
         VersionsAfter::Prefix(text) => AfterVersion::Prefix(cut(&text)),
-        VersionsAfter::Version(key, version) => {
-            AfterVersion::Place(AfterPlace { key: cut(&key), version })
-        }
+        VersionsAfter::Version(key, version) => AfterVersion::Place(AfterPlace { key: cut(&key), version }),
     }
 }
 

@@ -55,7 +55,9 @@ impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = match self {
             Self::Height(height) => return write!(f, "block {height}"),
-            Self::TimeMs(time_ms) => OffsetDateTime::from_unix_timestamp_nanos(i128::from(*time_ms) * 1_000_000),
+            Self::TimeMs(time_ms) => {
+                OffsetDateTime::from_unix_timestamp_nanos(i128::from(*time_ms) * 1_000_000)
+            }
         };
         // What is out of range was never parsed.
         let text = time.ok().and_then(|time| time.format(&Rfc3339).ok());
@@ -102,8 +104,15 @@ mod tests {
             assert_eq!(text.parse(), Ok(moment), "{text}");
         }
         for text in [
-            "", "now", "2026-11-01", "20261101", "20261301t100000z", "20261101t1000é", "1969-12-31T23:59:59Z",
-            "99999999999999999999", "+5",
+            "",
+            "now",
+            "2026-11-01",
+            "20261101",
+            "20261301t100000z",
+            "20261101t1000é",
+            "1969-12-31T23:59:59Z",
+            "99999999999999999999",
+            "+5",
         ] {
             assert!(!matches!(text.parse(), Ok(Moment::TimeMs(_))), "{text}");
         }

@@ -45,8 +45,7 @@ impl<E: Context> Vault<E> {
 
     async fn current_at(&self, place: &Place, height: u64) -> Result<Object, Error> {
         let (chain, tenant) = (&self.shared.chain, self.shared.tenant);
-        let current =
-            self.patiently(|| async { Ok(chain.current_at(tenant, place, height).await?) }).await?;
+        let current = self.patiently(|| async { Ok(chain.current_at(tenant, place, height).await?) }).await?;
         match current {
             CurrentView::NoBucket => Err(Error::NoSuchBucket),
             CurrentView::Absent => Err(Error::NoSuchKey { marker: None }),
@@ -58,8 +57,7 @@ impl<E: Context> Vault<E> {
     }
 
     async fn version_at(&self, place: &Place, version: VersionId, height: u64) -> Result<Object, Error> {
-        let request =
-            VersionsRequest { limit: 1, at: Some(height), ..of_key(place, newer(version), false) };
+        let request = VersionsRequest { limit: 1, at: Some(height), ..of_key(place, newer(version), false) };
         let page = self.list_versions(request).await?;
         match page.versions.first() {
             Some(listed) if listed.version == version => self.kept(place, version).await,

@@ -171,8 +171,17 @@ pub struct ListedVersion {
     pub contents: Option<(u64, Metadata)>,
     /// Whether it is the key's current version.
     pub current: bool,
-    /// Block time, milliseconds since the Unix epoch, at which it was hidden, if it is.
-    pub hidden_ms: Option<u64>,
+    /// When it was hidden, if it is.
+    pub hidden: Option<Hiding>,
+}
+
+/// That a version was hidden.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hiding {
+    /// Where in the chain.
+    pub place: VersionId,
+    /// Block time, milliseconds since the Unix epoch.
+    pub time_ms: u64,
 }
 
 /// A version that was hidden.

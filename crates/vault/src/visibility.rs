@@ -33,7 +33,7 @@ struct Seen {
 
 impl From<&ListedVersion> for Seen {
     fn from(listed: &ListedVersion) -> Self {
-        let (marker, hidden) = (listed.contents.is_none(), listed.hidden_ms.is_some());
+        let (marker, hidden) = (listed.contents.is_none(), listed.hidden.is_some());
         Self { version: listed.version, marker, hidden, current: listed.current }
     }
 }
@@ -186,10 +186,10 @@ fn undoing(listed: &[ListedVersion], since_ms: Option<u64>) -> Wanted {
     let pairs = || listed.iter().zip(&seen);
     let (show, hide): (Vec<_>, Vec<_>) = match since_ms {
         Some(since_ms) => {
-            let hidden_since = |listed: &ListedVersion| listed.hidden_ms.is_some_and(|at| at >= since_ms);
-            let show = pairs().filter(|(listed, seen)| {
-                hidden_since(listed) && (!seen.marker || listed.time_ms < since_ms)
-            });
+            let hidden_since =
+                |listed: &ListedVersion| listed.hidden.is_some_and(|hiding| hiding.time_ms >= since_ms);
+            let show = pairs()
+                .filter(|(listed, seen)| hidden_since(listed) && (!seen.marker || listed.time_ms < since_ms));
             let hide =
                 pairs().filter(|(listed, seen)| seen.marker && !seen.hidden && listed.time_ms >= since_ms);
             (show.collect(), hide.collect())
@@ -242,7 +242,7 @@ fn plan(place: &Place, mut revision: u32, wanted: &Wanted) -> Vec<(Seen, Operati
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Metadata;
+    use crate::{Hiding, Metadata};
 
     fn id(height: u64) -> VersionId {
         VersionId { height, index: 0, operation: 0 }
@@ -262,7 +262,7 @@ mod tests {
             time_ms: count - at as u64,
             contents: kind.eq_ignore_ascii_case(&'o').then(|| (1, Metadata::default())),
             current: current == Some(at),
-            hidden_ms: kind.is_ascii_uppercase().then_some(100),
+            hidden: kind.is_ascii_uppercase().then_some(Hiding { place: id(100), time_ms: 100 }),
         };
         kinds.chars().enumerate().map(version).collect()
     }

@@ -168,11 +168,7 @@ impl<E: Context> Client<E> {
     }
 
     /// A page of a bucket's current objects, now or as of a height; `None` when there is, or was, no such bucket.
-    pub async fn list(
-        &self,
-        query: ObjectsQuery,
-        at: Option<u64>,
-    ) -> Result<Option<ObjectsView>, ReadError> {
+    pub async fn list(&self, query: ObjectsQuery, at: Option<u64>) -> Result<Option<ObjectsView>, ReadError> {
         list::objects(self.page(Listing::Objects(query), at).await?)
     }
 

@@ -277,7 +277,8 @@ impl History {
         let (before, hidden) = (head(model), model.is_hidden(version, here.height));
         self.model.hidden.push((version, here, !hidden));
         let after = head(&self.model);
-        let succession = Succession { revision: 0, successor: List::new(after.into_iter().collect()).unwrap() };
+        let succession =
+            Succession { revision: 0, successor: List::new(after.into_iter().collect()).unwrap() };
         let current = before != after;
         self.push(
             if hidden {
@@ -489,9 +490,7 @@ fn expected_versions(model: &Model, question: &Question, height: u64, all: bool)
         let rolled = rest.find(&question.delimiter).filter(|_| !question.delimiter.is_empty());
         for (version, _) in versions.iter().filter(|(version, _)| all || shown(version)) {
             let line = match rolled {
-                Some(at) => {
-                    (key[..question.prefix.len() + at + question.delimiter.len()].to_owned(), None)
-                }
+                Some(at) => (key[..question.prefix.len() + at + question.delimiter.len()].to_owned(), None),
                 None => (key.clone(), Some((*version, current == Some(*version), !shown(version)))),
             };
             if line.1.is_some() || lines.last() != Some(&line) {
@@ -530,8 +529,7 @@ fn listed_versions<S: Store>(
             other => panic!("{other:?}"),
         };
         let text = |key: &KeyText| String::from_utf8(key.to_vec()).unwrap();
-        let mut of_page: Vec<VersionLine> =
-            page.prefixes.iter().map(|prefix| (text(prefix), None)).collect();
+        let mut of_page: Vec<VersionLine> = page.prefixes.iter().map(|prefix| (text(prefix), None)).collect();
         for version in page.versions.iter() {
             let VersionEntry { place, version: id, .. } = &version.entry;
             let named = index.version(&TENANT, place, id).unwrap().unwrap();

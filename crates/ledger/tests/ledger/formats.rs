@@ -66,8 +66,14 @@ fn state_keys_and_records_are_frozen() {
     let bytes_of = |records: &[Record]| records.iter().flat_map(Record::to_bytes).collect::<Vec<u8>>();
     let (keys, records) = (bytes_of_keys(&keys()), bytes_of(&records()));
     let hash = |bytes: &[u8]| sha256("outlast/test/format", &[bytes]).to_string();
-    assert_eq!(hash(&bytes_of_keys(&later_keys())), "57b730e277a500660b7249a11ba32a69e1e362a8ba1daf6953476f935bf2880c");
-    assert_eq!(hash(&bytes_of(&later_records())), "81e45f0d7a27f70193a005db92b8f954a928b639b715c1624e6574c68ac612ef");
+    assert_eq!(
+        hash(&bytes_of_keys(&later_keys())),
+        "57b730e277a500660b7249a11ba32a69e1e362a8ba1daf6953476f935bf2880c"
+    );
+    assert_eq!(
+        hash(&bytes_of(&later_records())),
+        "81e45f0d7a27f70193a005db92b8f954a928b639b715c1624e6574c68ac612ef"
+    );
     assert_eq!(hash(&keys), "09a7d6b4a724b067cba3e96b9165b8c30daeadc4f0fcceb80b6aea0f13402161");
     assert_eq!(hash(&records), "b45e8a6e96b8c58efca1a5d7413d988d428caa55a8f3187c8c551592c00d9093");
 }

@@ -110,7 +110,11 @@ fn who_is_wrong_about_what_is_current_is_refused() {
         hide_current(marker, 0, Some(marker)),
         hide_current(marker, 0, Some(VersionId { operation: 1, ..second })),
     ] {
-        assert_eq!(chain.run(vec![], vec![operation.clone()]), Err(Refusal::VersionsChanged), "{operation:?}");
+        assert_eq!(
+            chain.run(vec![], vec![operation.clone()]),
+            Err(Refusal::VersionsChanged),
+            "{operation:?}"
+        );
     }
     chain.run(vec![], vec![hide(second)]).unwrap();
     assert_eq!(

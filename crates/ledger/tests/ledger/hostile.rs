@@ -66,9 +66,8 @@ fn precondition() -> impl Strategy<Value = Precondition> {
 }
 
 fn succession() -> impl Strategy<Value = Succession> {
-    (prop_oneof![3 => 0..3u32, 1 => Just(u32::MAX)], vec(version(), 0..2)).prop_map(
-        |(revision, successor)| Succession { revision, successor: List::new(successor).unwrap() },
-    )
+    (prop_oneof![3 => 0..3u32, 1 => Just(u32::MAX)], vec(version(), 0..2))
+        .prop_map(|(revision, successor)| Succession { revision, successor: List::new(successor).unwrap() })
 }
 
 fn tenant() -> impl Strategy<Value = TenantId> {

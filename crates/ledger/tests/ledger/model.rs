@@ -365,9 +365,7 @@ fn operation(step: Step) -> Operation {
     match step {
         Step::CreateBucket(bucket) => Operation::CreateBucket(CreateBucket { bucket: name(bucket) }),
         Step::DeleteBucket(bucket) => Operation::DeleteBucket(DeleteBucket { bucket: name(bucket) }),
-        Step::UndeleteBucket(bucket) => {
-            Operation::UndeleteBucket(UndeleteBucket { bucket: name(bucket) })
-        }
+        Step::UndeleteBucket(bucket) => Operation::UndeleteBucket(UndeleteBucket { bucket: name(bucket) }),
         Step::Hide(..) | Step::Unhide(..) => unreachable!("what they name depends on the model"),
         Step::Put(spot) => Operation::PutVersion(PutVersion { place: place(spot), body: body(1) }),
         Step::Mark(spot) => Operation::PutMarker(PutMarker { place: place(spot) }),
@@ -452,10 +450,7 @@ fn compare_key(chain: &Chain, bucket: Option<&Bucket>, spot: Spot, model: &Model
     let head = head.filter(|head| bucket.is_some_and(|bucket| head.is_current(bucket)));
     assert_eq!(
         head.as_ref().map(|head| (head.version, head.kind.clone())),
-        model
-            .head(spot)
-            .filter(|_| model.buckets[&spot.0].exists)
-            .map(|version| (version.id, kind(version)))
+        model.head(spot).filter(|_| model.buckets[&spot.0].exists).map(|version| (version.id, kind(version)))
     );
     let revision = chain.get::<Visibility>(key::visibility(&TENANT, &place));
     assert_eq!(revision.map(|visibility| visibility.revision), model.revisions.get(&spot).copied());

@@ -126,10 +126,7 @@ fn later_operations() -> Vec<(&'static str, Operation)> {
     let succession = |successor| Succession { revision: 12, successor: list(successor) };
     vec![
         ("Operation::HideVersion", Operation::HideVersion(hide(vec![]))),
-        (
-            "Operation::HideVersion, current",
-            Operation::HideVersion(hide(vec![succession(vec![version])])),
-        ),
+        ("Operation::HideVersion, current", Operation::HideVersion(hide(vec![succession(vec![version])]))),
         ("Operation::HideVersion, last", Operation::HideVersion(hide(vec![succession(vec![])]))),
         (
             "Operation::UnhideVersion",

@@ -125,9 +125,8 @@ impl State {
     /// What of a key's versions was there and not hidden at a height, newest first.
     fn shown<'a>(&'a self, slot: &Slot, height: u64) -> impl Iterator<Item = &'a Kept> {
         let versions = self.versions.get(slot).into_iter().flat_map(|versions| versions.iter().rev());
-        versions.filter(move |kept| {
-            kept.version().height <= height && !self.is_hidden(kept.version(), height)
-        })
+        versions
+            .filter(move |kept| kept.version().height <= height && !self.is_hidden(kept.version(), height))
     }
 
     fn current(&self, place: &Place) -> Result<&Object, Error> {
@@ -307,12 +306,7 @@ impl Store for Memory {
         }
     }
 
-    async fn head_at(
-        &self,
-        place: &Place,
-        version: Option<VersionId>,
-        height: u64,
-    ) -> Result<Object, Error> {
+    async fn head_at(&self, place: &Place, version: Option<VersionId>, height: u64) -> Result<Object, Error> {
         let state = self.ready()?;
         state.bucket_at(&place.bucket, height)?;
         let kept = state
@@ -435,11 +429,13 @@ impl Store for Memory {
                 last = Some(VersionsAfter::Version(key.to_owned(), kept.version()));
                 let (time_ms, contents) = match kept {
                     Kept::Marker(_, time_ms) => (*time_ms, None),
-                    Kept::Object(object) => (object.time_ms, Some((object.length(), object.metadata.clone()))),
+                    Kept::Object(object) => {
+                        (object.time_ms, Some((object.length(), object.metadata.clone())))
+                    }
                 };
                 let (key, version) = (name.clone(), kept.version());
                 let current = at == 0;
-                page.versions.push(ListedVersion { key, version, time_ms, contents, current, hidden_ms: None });
+                page.versions.push(ListedVersion { key, version, time_ms, contents, current, hidden: None });
             }
         }
         Ok(page)
@@ -452,10 +448,7 @@ impl Store for Memory {
         let shown: Vec<HiddenVersion> = state
             .shown(&slot(place), u64::MAX)
             .filter(|kept| versions.contains(&kept.version()))
-            .map(|kept| HiddenVersion {
-                version: kept.version(),
-                marker: matches!(kept, Kept::Marker(..)),
-            })
+            .map(|kept| HiddenVersion { version: kept.version(), marker: matches!(kept, Kept::Marker(..)) })
             .collect();
         for hidden in &shown {
             state.hidden.entry(hidden.version).or_default().push((at.height, true));

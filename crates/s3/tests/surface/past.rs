@@ -40,9 +40,8 @@ async fn objects_are_read_as_they_were() {
     assert_eq!((range.status, range.text()), (206, "w"));
     let gone = server.get(&format!("/bucket--at-{third}/k")).send().await;
     assert_eq!((gone.verdict(), gone.header("x-amz-delete-marker")), ((404, "NoSuchKey"), Some("true")));
-    let by_id = |height, version: &str| {
-        server.get(&format!("/bucket--at-{height}/k?versionId={version}")).send()
-    };
+    let by_id =
+        |height, version: &str| server.get(&format!("/bucket--at-{height}/k?versionId={version}")).send();
     assert_eq!(by_id(second, &one).await.text(), "one");
     assert_eq!(by_id(first, &two).await.verdict(), (404, "NoSuchVersion"));
 }

@@ -39,7 +39,8 @@ async fn all_versions_are_listed_newest_first() {
     let objects = [("a", two.as_str(), true), ("a", &one, false), ("b", &b, false)];
     assert_eq!(entries(&all, "Version"), objects);
     assert_eq!(entries(&all, "DeleteMarker"), [("b", marker.as_str(), true)]);
-    for (element, text) in [("Name", "bucket"), ("MaxKeys", "1000"), ("IsTruncated", "false"), ("Size", "2")] {
+    for (element, text) in [("Name", "bucket"), ("MaxKeys", "1000"), ("IsTruncated", "false"), ("Size", "2")]
+    {
         assert_eq!(all.element(element), Some(text), "{element}");
     }
     assert!(all.text().contains("<KeyMarker") && all.text().contains("<VersionIdMarker"), "{}", all.text());
