@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARIES = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
@@ -167,8 +168,17 @@ class Network:
     def node_directory(self, index):
         return self.dir / "nodes" / f"node-{index}"
 
+    def votes_directory(self, index):
+        return self.dir / "votes" / f"node-{index}"
+
     def node_config(self, index):
         return self.dir / "config" / f"node-{index}.toml"
+
+    def metrics(self, index):
+        """What a node tells Prometheus."""
+        address = re.search(r'metrics_listen = "(.*)"', self.node_config(index).read_text()).group(1)
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+            return answer.read().decode()
 
     def log(self, name):
         return self.dir / "logs" / f"{name}.log"

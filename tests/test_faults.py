@@ -1,6 +1,7 @@
 """What nodes and gateways go through while clients write: wipes, kill -9, torn and rotten files."""
 
 import random
+import re
 import shutil
 import time
 
@@ -26,11 +27,16 @@ def preload(network, count=12):
     return digests
 
 
-def wipe(network, index):
-    """Takes a node's directory away at once: half a second after its end, its supervisor starts the node again."""
-    doomed = network.dir / f"doomed-{index}"
-    network.node_directory(index).rename(doomed)
-    shutil.rmtree(doomed)
+def wipe(network, index, votes=False):
+    """Takes a node's directory away at once: half a second after its end, its supervisor starts the node again.
+
+    With `votes` its journal of votes goes too, and first: a node that finds it gone does not vote.
+    """
+    directories = [network.votes_directory(index)] * votes + [network.node_directory(index)]
+    for number, directory in enumerate(directories):
+        doomed = network.dir / f"doomed-{index}-{number}"
+        directory.rename(doomed)
+        shutil.rmtree(doomed)
 
 
 def check(network, digests):
@@ -53,28 +59,68 @@ def wait_for_status(network, condition, what, seconds=60):
         raise Failed(f"{failure}; it says {last}") from None
 
 
-def wait_until_all_vote(network):
-    """Shards that a node missed while it was down, and whose gateway died too, stay missing: that is not asked here."""
-    wait_for_status(network, lambda status: status["voting"] == network.n, "all nodes vote")
+def wait_until_whole(network, seconds=120):
+    """Until all nodes vote, and none lacks anything."""
+
+    def whole(status):
+        return status["voting"] == network.n and all(node["missing"] == 0 for node in status["nodes"]) and status
+
+    return wait_for_status(network, whole, "all nodes vote and lack nothing", seconds)
+
+
+def check_nobody_was_caught(network):
+    """No node has seen another contradict itself."""
+    for index in range(network.n):
+        log = network.log(f"node-{index}").read_text(errors="replace")
+        assert "blocking peer" not in log and "conflicting" not in log, f"node-{index} caught another"
+
+
+def end_the_nameless(network, index, pid):
+    """A process that works on deleted files notices, or its supervisor does; a test need not wait for that."""
+    if network.processes().get(f"node-{index}") == pid:
+        kill(pid)
 
 
 @pytest.mark.parametrize("how", ["files only", "process first"])
 def test_a_node_is_wiped_while_clients_write(fresh, how):
+    """What it has voted for lies elsewhere: it fetches the chain again, gets its shards back, and goes on voting."""
     network = started(fresh)
     digests = preload(network)
     journal = Journal(network, "bucket").start()
     journal.wait_for_progress(20)
-    before = network.running()
+    before = network.running()["node-1"]
     if how == "process first":
-        kill(before["node-1"])
+        kill(before)
     wipe(network, 1)
     journal.wait_for_progress(60)
     check(network, digests)
     if how == "files only":
-        # A process does not see that its open files have no name any more. It is the same when it comes back.
-        pid = network.processes().get("node-1")
-        if pid == before["node-1"]:
-            kill(pid)
+        wait_for(lambda: network.processes().get("node-1") not in (None, before), 30, "node 1 is started again")
+    journal.wait_for_progress(30)
+    journal.stop().check()
+    status = wait_until_whole(network)
+    assert status["nodes"][1]["healing"]["healed"] > 0
+    metrics = network.metrics(1)
+    assert "\noutlast_heal_missing 0\n" in metrics and "\noutlast_heal_shards_total 0\n" not in metrics
+    assert metrics.endswith("# EOF\n") and metrics.count("# EOF") == 1
+    check(network, digests)
+    network.stop()
+    network.start()
+    wait_until_whole(network)
+    journal.check()
+    check_nobody_was_caught(network)
+
+
+def test_a_node_that_lost_its_votes_observes(fresh):
+    network = started(fresh)
+    digests = preload(network)
+    journal = Journal(network, "bucket").start()
+    journal.wait_for_progress(20)
+    before = network.running()["node-1"]
+    kill(before)
+    wipe(network, 1, votes=True)
+    journal.wait_for_progress(60)
+    end_the_nameless(network, 1, before)
 
     def observes(status):
         node = status["nodes"][1]
@@ -84,6 +130,7 @@ def test_a_node_is_wiped_while_clients_write(fresh, how):
     assert any("observes" in problem for problem in node["problems"])
     journal.wait_for_progress(60)
     journal.stop().check()
+    wait_for_status(network, lambda status: status["nodes"][1]["missing"] == 0, "an observer gets its shards back")
     check(network, digests)
     status, exit_code = network.status()
     assert (status["health"], status["voting"], exit_code) == ("degraded", 3, 1)
@@ -92,6 +139,27 @@ def test_a_node_is_wiped_while_clients_write(fresh, how):
     network.start()
     wait_for_status(network, observes, "node 1 still observes")
     journal.check()
+
+
+def test_every_node_is_wiped_in_turn(fresh):
+    """At the end nothing is left of what was on disk at the start but votes, and everything can be read."""
+    network = started(fresh)
+    digests = preload(network)
+    journal = Journal(network, "bucket", writers=2).start()
+    journal.wait_for_progress(10)
+    for index in range(network.n):
+        kill(network.running()[f"node-{index}"])
+        wipe(network, index)
+        journal.wait_for_progress(10)
+        wait_until_whole(network)
+    journal.stop().check()
+    check(network, digests)
+    # Any node may go now: nothing hangs on one.
+    kill(network.running()["node-2"])
+    wipe(network, 2)
+    check(network, digests)
+    wait_until_whole(network)
+    check_nobody_was_caught(network)
 
 
 def test_seven_nodes_lose_two(fresh):
@@ -105,6 +173,8 @@ def test_seven_nodes_lose_two(fresh):
     journal.wait_for_progress(40)
     check(network, digests)
     journal.stop().check()
+    wait_until_whole(network)
+    check_nobody_was_caught(network)
 
 
 def test_kill_at_random_moments(fresh):
@@ -119,7 +189,7 @@ def test_kill_at_random_moments(fresh):
         kill(network.running()[name])
     journal.wait_for_progress(30)
     journal.stop().check()
-    wait_until_all_vote(network)
+    wait_until_whole(network)
 
 
 def test_kill_everything_while_clients_write(fresh):
@@ -134,7 +204,7 @@ def test_kill_everything_while_clients_write(fresh):
         journal.network = network
         journal.check()
         check(network, digests)
-    wait_until_all_vote(network)
+    wait_until_whole(network)
 
 
 def newest(directory, pattern):
@@ -144,7 +214,7 @@ def newest(directory, pattern):
 
 def shard_files(network, index):
     """The files of a node's shard log."""
-    partitions = (network.node_directory(index) / "storage").glob("*shards*")
+    partitions = (network.node_directory(index) / "storage").glob("*-shards")
     return [path for partition in partitions for path in partition.rglob("*") if path.is_file()]
 
 
@@ -187,10 +257,13 @@ def test_a_torn_end_of_the_shard_log(fresh, how):
 
 @pytest.mark.parametrize("how", ["zeros", "garbage"])
 def test_rot_in_a_shard_is_not_served(fresh, how):
-    """Damage in the middle of one node's shards: clients get the right bytes or none."""
+    """Damage in the middle of one node's shards: clients get the right bytes or none, and the node heals by itself."""
     network = started(fresh)
     digests = preload(network)
     network.stop()
+    config = network.node_config(2)
+    text, quick = config.read_text(), "scrub_bytes_per_second = 100000000"
+    config.write_text(re.sub("scrub_bytes_per_second = .*", quick, text))
     segments = shard_files(network, 2)
     assert segments
     rng = random.Random(3)
@@ -205,6 +278,10 @@ def test_rot_in_a_shard_is_not_served(fresh, how):
     journal = Journal(network, "bucket", writers=2).start()
     journal.wait_for_progress(20)
     journal.stop().check()
+    read_all = lambda status: status["nodes"][2]["scrub"] and status["nodes"][2]["scrub"]["passes"] > 0
+    wait_for_status(network, read_all, "node 2 has read all its shards")
+    wait_until_whole(network)
+    check(network, digests)
 
 
 def test_torn_ends_of_everything_of_one_node(fresh):

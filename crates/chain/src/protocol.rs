@@ -1,4 +1,4 @@
-//! What gateways ask a node about the chain, and what it answers. Version 2.
+//! What gateways ask a node about the chain, and what it answers. Version 1.
 //!
 //! A message is the version as `u8`, then one [`Request`] or [`Answer`] in the canonical encoding of
 //! [`proof::wire`]. All requests travel with lane number [`LANE_NUMBER`].
@@ -32,7 +32,7 @@ use proof::{
 };
 
 /// The protocol's version, first byte of every message.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 1;
 /// The lane's number on the link.
 pub const LANE_NUMBER: u8 = 2;
 /// State keys of one read.
@@ -102,10 +102,12 @@ wire_enum! {
         0 => Keys(keys: List<Digest, KEYS_MAX>),
         /// A bucket's record, a key's head, and the entry and attached bytes of the version that it names.
         1 => Head(at: TenantPlace),
-        /// A bucket's record, what a version is hidden by, its record, and its entry and attached bytes.
+        /// A bucket's record, a version's, and its entry and attached bytes.
         2 => Version(at: TenantVersion),
         /// A multipart upload's record, entry and sealed bytes.
         3 => Upload(of: TenantUpload),
+        /// A bucket's record, whether a version is hidden, its record, and its entry and attached bytes.
+        4 => Shown(at: TenantVersion),
     }
 }
 
@@ -150,6 +152,9 @@ impl Subject {
                 vec![key::bucket(tenant, &place.bucket), key::head(tenant, place)]
             }
             Self::Version(TenantVersion { tenant, place, version }) => {
+                vec![key::bucket(tenant, &place.bucket), key::version(tenant, place, version)]
+            }
+            Self::Shown(TenantVersion { tenant, place, version }) => {
                 let hidden = key::hidden(tenant, place, version);
                 vec![key::bucket(tenant, &place.bucket), hidden, key::version(tenant, place, version)]
             }
@@ -724,190 +729,12 @@ fn body(mut message: Bytes) -> Result<Bytes, ProtocolError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proof::{Header, PublicKey, entry::VersionKind, finality::Finalization, transaction::Attachment};
-    use proptest::prelude::*;
-
-    fn place() -> Place {
-        Place { bucket: "bucket".parse().unwrap(), key: "a/key".parse().unwrap() }
-    }
-
-    fn octets<const MAX: usize>(bytes: &[u8]) -> Octets<MAX> {
-        Octets::new(bytes.to_vec()).unwrap()
-    }
-
-    fn list<T: std::fmt::Debug, const MAX: usize>(items: Vec<T>) -> List<T, MAX> {
-        List::new(items).unwrap()
-    }
-
-    fn signed() -> SignedTransaction {
-        let transaction = Transaction {
-            network: Digest([1; 32]),
-            tenant: TenantId([2; 16]),
-            signer: PublicKey([3; 32]),
-            nonce: [4; 16],
-            expires_ms: 5,
-            preconditions: List::default(),
-            operations: List::default(),
-        };
-        SignedTransaction {
-            transaction,
-            signature: Signature([6; 64]),
-            attachments: list(vec![octets(b"bytes")]),
-        }
-    }
-
-    fn block() -> FinalizedHeader {
-        let header = Header {
-            network: Digest([1; 32]),
-            committee: Digest([2; 32]),
-            epoch: 0,
-            view: 300,
-            leader: PublicKey([3; 32]),
-            parent_view: 299,
-            parent: Digest([4; 32]),
-            height: 200,
-            time_ms: 1,
-            transactions: 1,
-            transactions_root: Digest([5; 32]),
-            state_root: Digest([6; 32]),
-            log_root: Digest([7; 32]),
-            log_start: 1,
-            log_end: 2,
-        };
-        let signatures = vec![(0, Signature([8; 64])), (2, Signature([9; 64]))];
-        let block = header.digest();
-        let finalization =
-            Finalization { epoch: 0, view: 300, parent_view: 299, block, committee_size: 4, signatures };
-        FinalizedHeader { header, descendants: List::default(), finalization }
-    }
-
-    fn requests() -> Vec<Request> {
-        let (tenant, version) = (TenantId([7; 16]), VersionId { height: 1, index: 2, operation: 3 });
-        let (upload, place) = (UploadId([8; 16]), place());
-        let bucket = place.bucket.clone();
-        let read = |subject| Request::Read(ReadRequest { subject, min_height: 9 });
-        let listed = |listing| Request::List(ListRequest { listing, height: 9, digest_only: true });
-        let objects = |after| ObjectsQuery {
-            tenant,
-            bucket: bucket.clone(),
-            prefix: octets(b"a/"),
-            delimiter: octets(b"/"),
-            after,
-            limit: 10,
-        };
-        let versions = |after| VersionsQuery {
-            tenant,
-            bucket: bucket.clone(),
-            prefix: octets(b"a/"),
-            delimiter: octets(b"/"),
-            after,
-            limit: 10,
-            hidden: true,
-            exact: false,
-        };
-        let after = list(vec![AfterUpload { key: octets(b"a"), upload }]);
-        vec![
-            Request::Submit(signed()),
-            Request::Tip(7),
-            read(Subject::Keys(list(vec![Digest([1; 32]), Digest([2; 32])]))),
-            read(Subject::Head(TenantPlace { tenant, place: place.clone() })),
-            read(Subject::Version(TenantVersion { tenant, place: place.clone(), version })),
-            read(Subject::Upload(TenantUpload { tenant, upload })),
-            listed(Listing::Buckets(BucketsQuery { tenant, after: octets(b"abc"), limit: 1 })),
-            listed(Listing::Objects(objects(After::Start))),
-            listed(Listing::Objects(objects(After::Key(octets(b"k"))))),
-            listed(Listing::Objects(objects(After::Prefix(octets(b"p"))))),
-            listed(Listing::Uploads(UploadsQuery {
-                tenant,
-                bucket: bucket.clone(),
-                prefix: octets(b""),
-                after,
-                limit: 3,
-            })),
-            listed(Listing::Parts(PartsQuery { tenant, upload, after: 1, limit: 2, payloads: true })),
-            listed(Listing::Versions(versions(AfterVersion::Start))),
-            listed(Listing::Versions(versions(AfterVersion::Key(octets(b"k"))))),
-            listed(Listing::Versions(versions(AfterVersion::Prefix(octets(b"p"))))),
-            listed(Listing::Versions(versions(AfterVersion::Place(AfterPlace {
-                key: octets(b"k"),
-                version,
-            })))),
-            listed(Listing::Current(TenantPlace { tenant, place: place.clone() })),
-            listed(Listing::Moment(10)),
-            Request::Receipt(Position { height: 1, index: 2 }),
-            Request::Status,
-        ]
-    }
-
-    fn answers() -> Vec<Answer> {
-        let version = VersionId { height: 1, index: 2, operation: 3 };
-        let kind = VersionKind::Marker;
-        let entry = VersionEntry { tenant: TenantId([7; 16]), place: place(), version, time_ms: 1, kind };
-        let (signature, path) = (Signature([1; 64]), list(vec![Digest([2; 32])]));
-        let decision = Decision { block: block(), index: 0, outcome: 3, signature, path };
-        let named =
-            NamedVersion { entry: entry.clone(), sealed: List::default(), payload: list(vec![octets(b"p")]) };
-        let proofs = List::default();
-        let sealed = Attachment::of(b"sealed");
-        let upload = UploadId([8; 16]);
-        let opened =
-            UploadEntry { tenant: TenantId([7; 16]), upload, place: place(), version, time_ms: 1, sealed };
-        let uploads = list(vec![NamedUpload { entry: opened, sealed: octets(b"sealed") }]);
-        let listed = ListedVersion {
-            entry: entry.clone(),
-            sealed: list(vec![octets(b"s")]),
-            current: true,
-            hidden: list(vec![HiddenSince { changed: version, time_ms: 2 }]),
-        };
-        let versions = VersionsPage {
-            versions: list(vec![listed]),
-            prefixes: list(vec![octets(b"a/")]),
-            next: list(vec![AfterVersion::Start]),
-        };
-        let objects = ObjectsPage {
-            objects: list(vec![ListedObject { entry, sealed: octets(b"s") }]),
-            prefixes: list(vec![octets(b"a/")]),
-            next: list(vec![After::Prefix(octets(b"a/"))]),
-        };
-        let bucket = ListedBucket { bucket: place().bucket, created: version, created_ms: 1 };
-        let page = |page| Answer::Page(PageAnswer { height: 9, page });
-        vec![
-            Answer::Submitted(Submitted::Decided(decision.clone())),
-            Answer::Submitted(Submitted::Inadmissible(text("why"))),
-            Answer::Submitted(Submitted::Overloaded),
-            Answer::Submitted(Submitted::Pending),
-            Answer::Tip(block()),
-            Answer::State(StateAnswer { block: block(), proofs, named: Named::Version(named) }),
-            page(Page::NoSuch),
-            page(Page::Buckets(BucketsPage { buckets: list(vec![bucket]), more: true })),
-            page(Page::Objects(objects)),
-            page(Page::Uploads(UploadsPage { uploads, more: false })),
-            page(Page::Parts(PartsPage { parts: List::default(), more: false })),
-            page(Page::Versions(versions)),
-            page(Page::Current(list(vec![version]))),
-            page(Page::Moment(list(vec![Moment { height: 1, time_ms: 2 }]))),
-            Answer::PageDigest(Digest([1; 32])),
-            Answer::Receipt(ReceiptAnswer { transaction: signed().transaction, decision }),
-            Answer::Failed(Failure::Behind(3)),
-            Answer::Failed(Failure::Overloaded),
-        ]
-    }
-
-    #[test]
-    fn messages_round_trip() {
-        for request in requests() {
-            assert_eq!(Request::from_message(request.to_message()).unwrap(), request);
-        }
-        for answer in answers() {
-            assert_eq!(Answer::from_message(answer.to_message()).unwrap(), answer);
-        }
-    }
 
     #[test]
     fn other_versions_are_told_apart() {
         let mut message = Request::Status.to_message().to_vec();
-        message[0] = 3;
-        assert!(matches!(Request::from_message(message.into()), Err(ProtocolError::Version(3))));
+        message[0] = 2;
+        assert!(matches!(Request::from_message(message.into()), Err(ProtocolError::Version(2))));
         assert!(matches!(Request::from_message(Bytes::new()), Err(ProtocolError::Malformed(_))));
     }
 
@@ -915,42 +742,5 @@ mod tests {
     fn texts_are_cut_between_characters() {
         assert_eq!(&*text(&"é".repeat(TEXT_MAX)), "é".repeat(TEXT_MAX / 2).as_bytes());
         assert_eq!(&*text(&format!("x{}", "é".repeat(TEXT_MAX))), format!("x{}", "é".repeat(127)).as_bytes());
-    }
-
-    /// What decodes is the encoding of what it decodes to.
-    fn is_canonical(message: &[u8]) {
-        let message = Bytes::copy_from_slice(message);
-        if let Ok(request) = Request::from_message(message.clone()) {
-            assert_eq!(request.to_message(), message);
-        }
-        if let Ok(answer) = Answer::from_message(message.clone()) {
-            assert_eq!(answer.to_message(), message);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn noise_never_panics_and_decodes_canonically(
-            noise in prop::collection::vec(any::<u8>(), 0..200),
-            kind in 0..9u8,
-        ) {
-            is_canonical(&noise);
-            is_canonical(&[&[VERSION, kind], noise.as_slice()].concat());
-        }
-
-        #[test]
-        fn damage_never_panics_and_decodes_canonically(
-            which in any::<prop::sample::Index>(),
-            at in any::<prop::sample::Index>(),
-            byte in any::<u8>(),
-            cut in any::<bool>(),
-        ) {
-            let messages: Vec<Bytes> = requests().iter().map(Request::to_message)
-                .chain(answers().iter().map(Answer::to_message)).collect();
-            let mut message = which.get(&messages).to_vec();
-            let at = at.index(message.len());
-            if cut { message.truncate(at) } else { message[at] = byte }
-            is_canonical(&message);
-        }
     }
 }

@@ -200,7 +200,9 @@ impl<E: Clock, R: StateReader, S: Store> Query<E, R, S> {
             (Subject::Head(at), Some(Record::Head(head))) if head.kind != Kind::Nothing => {
                 Some((at.tenant, &at.place, head.version))
             }
-            (Subject::Version(at), Some(Record::Version(_))) => Some((at.tenant, &at.place, at.version)),
+            (Subject::Version(at) | Subject::Shown(at), Some(Record::Version(_))) => {
+                Some((at.tenant, &at.place, at.version))
+            }
             (Subject::Upload(of), Some(Record::Upload(upload))) => {
                 self.indexed(upload.version.height).await?;
                 let upload = self.index.upload(&of.tenant, &of.upload)?;

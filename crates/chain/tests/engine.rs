@@ -144,7 +144,15 @@ async fn start(
         referenced_height: 0,
         references,
     };
-    engine::start(context, config, channels, oracle.manager(), control).await
+    engine::start(
+        context.child("engine"),
+        context.child("voting"),
+        config,
+        channels,
+        oracle.manager(),
+        control,
+    )
+    .await
 }
 
 /// Waits until the engine has proved a block of this height, and gives that height.

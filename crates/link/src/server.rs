@@ -68,6 +68,11 @@ impl Response {
     pub fn overloaded() -> Self {
         Self { status: Status::Overloaded, body: IoBufs::default() }
     }
+
+    /// The body, unless it is a refusal: for a handler that stands in front of another.
+    pub fn into_body(self) -> Option<IoBufs> {
+        matches!(self.status, Status::Ok).then_some(self.body)
+    }
 }
 
 impl From<Bytes> for Response {

@@ -1,11 +1,14 @@
-//! A node, assembled over any runtime: shard store, index, engine, and the server in front of them.
+//! A node, assembled over any runtime: shard store with its healer and scrubber, index, engine, and the server in
+//! front of them.
 
 use crate::serve::{Context, Front};
 use chain::{
     application::Network,
+    applied::Applied,
     block::Block,
-    engine::{self, Derived, References, Timeouts},
+    engine::{self, Blocks, Derived, Engine, References, Timeouts},
     index::{Index, Store},
+    mempool::Mempool,
     network::Channels,
     query::Query,
     reader::Reader,
@@ -17,23 +20,30 @@ use commonware_runtime::{Handle, Listener};
 use commonware_utils::channel::mpsc;
 use link::Handler;
 use proof::SecretKey;
-use shards::{Server as ShardServer, ServerConfig, ShardStore, StoreConfig};
-use std::{sync::Arc, time::Duration};
-use tracing::{info, warn};
+use shards::{
+    Client as ShardClient, ClientLimits, Healer, HealerConfig, ScrubPace, Server as ShardServer,
+    ServerConfig, ShardStore, StoreConfig,
+};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tracing::{error, info, warn};
 
 /// Blocks' references on their way to the shard store.
 const REFERENCES: usize = 32;
+/// How long fetching one chunk from the other nodes may take.
+const HEAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often shards that nothing refers to are looked for.
 const COLLECT_EVERY: Duration = Duration::from_secs(600);
 
 /// Who the node is and how it takes part.
-pub struct Parts<S> {
+pub struct Parts<E, S> {
     /// The network's facts.
     pub network: Arc<Network>,
     /// The node's key.
     pub key: SecretKey,
     /// Whether it votes.
     pub votes: bool,
+    /// Whose storage keeps its journal of votes. All else is in the storage of the node's own context.
+    pub voting: E,
     /// What the names of its storage partitions begin with.
     pub partition: String,
     /// How shards are kept. The partition is chosen here.
@@ -42,16 +52,39 @@ pub struct Parts<S> {
     pub index: Index<S>,
     /// Consensus timeouts.
     pub timeouts: Timeouts,
+    /// How it gets shards back, and finds out that it has to.
+    pub upkeep: Upkeep,
+}
+
+/// How a node keeps what it should hold.
+#[derive(Clone, Debug)]
+pub struct Upkeep {
+    /// Where the nodes serve gateways, and one another, in the order of the committee.
+    pub nodes: Vec<SocketAddr>,
+    /// Bytes of shards healed in a second at most.
+    pub heal_bytes_per_second: u64,
+    /// How fast shards are read again.
+    pub scrub: ScrubPace,
 }
 
 /// A running node. None of its tasks ends by itself unless something is badly wrong.
-pub struct Node {
+pub struct Node<E: Context> {
     /// Consensus.
     pub consensus: Handle<()>,
     /// The task that tells the shard store what the chain refers to.
     pub keeper: Handle<()>,
+    /// The tasks that heal and scrub. They end when the shard log fails: the node is to be started anew.
+    pub upkeep: Handle<()>,
     /// The server of gateways.
     pub server: Handle<()>,
+    /// Its shards.
+    pub shards: ShardStore<E>,
+    /// What it has applied and can prove.
+    pub applied: Applied,
+    /// Its blocks.
+    pub blocks: Blocks,
+    /// Transactions that wait for a block.
+    pub mempool: Mempool,
 }
 
 /// Starts a node that talks to others over `channels` and to gateways through `listener`. `door` puts something before
@@ -62,13 +95,13 @@ pub struct Node {
 /// If its key is of no member, and on storage failure.
 pub async fn assemble<E, S, Tx, Rx, P, B, L, H>(
     context: E,
-    parts: Parts<S>,
+    parts: Parts<E, S>,
     channels: Channels<Tx, Rx>,
     peers: P,
     blocker: B,
     listener: L,
     door: impl FnOnce(Front<E, S>) -> H,
-) -> Result<Node, shards::StoreError>
+) -> Result<Node<E>, shards::StoreError>
 where
     H: Handler,
     E: Context + link::Context,
@@ -79,7 +112,7 @@ where
     B: Blocker<PublicKey = ed25519::PublicKey>,
     L: Listener,
 {
-    let Parts { network, key, votes, partition, shards, index, timeouts } = parts;
+    let Parts { network, key, votes, voting, partition, shards, index, timeouts, upkeep } = parts;
     let member =
         network.genesis.committee.index(&key.public_key()).expect("a node is a member of its committee");
     let store_config = StoreConfig { partition: format!("{partition}-shards"), ..shards };
@@ -96,14 +129,20 @@ where
         referenced_height: store.referenced_height(),
         references,
     };
-    let engine = engine::start(context.child("engine"), engine_config, channels, peers, blocker).await;
+    let engine =
+        engine::start(context.child("engine"), voting, engine_config, channels, peers, blocker).await;
     let keeper = context.child("keep").spawn({
         let store = store.clone();
         move |context| keep(context, store, referenced)
     });
+    let healer = healer(&context, &network, &engine_key, store.clone(), member as usize, &upkeep);
+    let upkeep = context.child("upkeep").spawn({
+        let store = store.clone();
+        move |_| keep_up(store, healer, upkeep.scrub)
+    });
     let reader = Reader::new(context.child("reader"), network.clone(), &engine, votes);
     let shards = ShardServer::new(
-        store,
+        store.clone(),
         ServerConfig {
             network: network.id,
             committee: network.genesis.committee.clone(),
@@ -119,7 +158,46 @@ where
     };
     let server =
         link::serve(context.child("serve"), listener, server, door(Front::new(network, query, shards)));
-    Ok(Node { consensus: engine.consensus, keeper, server })
+    let Engine { mempool, applied, blocks, consensus, .. } = engine;
+    Ok(Node { consensus, keeper, upkeep, server, shards: store, applied, blocks, mempool })
+}
+
+/// Links to all nodes, over which this one heals its store. The link to itself is never used, so never dialled.
+fn healer<E: Context + link::Context>(
+    context: &E,
+    network: &Network,
+    key: &ed25519::PrivateKey,
+    store: ShardStore<E>,
+    node: usize,
+    upkeep: &Upkeep,
+) -> Healer<E> {
+    let committee = &network.genesis.committee;
+    let links = committee.nodes().iter().zip(&upkeep.nodes).map(|(peer, address)| {
+        let config = link::ClientConfig {
+            key: key.clone(),
+            namespace: proof::genesis::link_namespace(network.id),
+            peer: chain::block::engine_key(peer),
+            address: *address,
+            limits: link::Limits::default(),
+        };
+        link::Client::start(context.child("peer"), config)
+    });
+    let limits =
+        ClientLimits { get_timeout: HEAL_TIMEOUT, call_timeout: HEAL_TIMEOUT / 2, ..ClientLimits::default() };
+    let links = links.collect();
+    let client =
+        ShardClient::with_limits(context.child("peers"), network.id, committee.clone(), links, limits);
+    let config = HealerConfig { node, bytes_per_second: upkeep.heal_bytes_per_second };
+    Healer::new(context.child("healer"), store, client, config)
+}
+
+/// Heals and scrubs until the shard log fails.
+async fn keep_up<E: Context>(store: ShardStore<E>, healer: Healer<E>, pace: ScrubPace) {
+    let failure = commonware_macros::select! {
+        failure = healer.run() => failure,
+        failure = store.scrub(pace) => failure,
+    };
+    error!(%failure, "the disk of the shard log is not used any more");
 }
 
 /// The key in the engine's form.

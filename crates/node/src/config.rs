@@ -2,9 +2,10 @@
 
 use proof::{Genesis, PublicKey, SecretKey};
 use serde::{Deserialize, Serialize};
+use shards::ScrubPace;
 use std::{
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 /// What a node is told.
@@ -17,7 +18,11 @@ pub struct Config {
     pub key: PathBuf,
     /// The permit to vote for the first time, made with the key. It is removed when it is used.
     pub permit: PathBuf,
-    /// Where the node keeps everything: votes, blocks, state, shards, index.
+    /// Where the node keeps its journal of votes and what vouches for it: `None` is beside the key, under its name with
+    /// the ending `.votes`. It is small, and losing it is losing the vote; so it must not be below `directory`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub votes_directory: Option<PathBuf>,
+    /// Where the node keeps everything else: blocks, state, shards, index.
     pub directory: PathBuf,
     /// Where the node listens for other nodes.
     pub consensus_listen: SocketAddr,
@@ -31,6 +36,13 @@ pub struct Config {
     /// How shards are kept.
     #[serde(default)]
     pub shards: Shards,
+}
+
+impl Config {
+    /// Where the journal of votes is.
+    pub fn votes(&self) -> PathBuf {
+        self.votes_directory.clone().unwrap_or_else(|| self.key.with_extension("votes"))
+    }
 }
 
 /// Where a node is found.
@@ -56,11 +68,26 @@ pub struct Shards {
     /// Bytes that shards may take in all; none: as much as the disk has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_max: Option<u64>,
+    /// Bytes of shards that are healed in a second at most: what is lost comes back at this speed, and the network
+    /// carries k times as much.
+    pub heal_bytes_per_second: u64,
+    /// Seconds in which all shards are read once, to find what has rotted.
+    pub scrub_period_seconds: u64,
+    /// Bytes that are read in a second at least, until all are.
+    pub scrub_bytes_per_second: u64,
 }
 
 impl Default for Shards {
     fn default() -> Self {
-        Self { segment_bytes: 256 << 20, grace_seconds: 24 * 60 * 60, bytes_max: None }
+        let scrub = ScrubPace::default();
+        Self {
+            segment_bytes: 256 << 20,
+            grace_seconds: 24 * 60 * 60,
+            bytes_max: None,
+            heal_bytes_per_second: 32 << 20,
+            scrub_period_seconds: scrub.period.as_secs(),
+            scrub_bytes_per_second: scrub.bytes_per_second,
+        }
     }
 }
 
@@ -116,6 +143,11 @@ pub enum ConfigError {
         "the nodes in the configuration are not those of the genesis file: {0}. Copy the [[nodes]] entries again from another node"
     )]
     Nodes(String),
+    /// The journal of votes would go with the rest.
+    #[error(
+        "votes_directory {0} is below the node's directory: whoever deletes that would take the node's vote too. Choose a place apart from it"
+    )]
+    Votes(PathBuf),
     /// The key is of no member.
     #[error("the key {0} is of no node of this network. Use the key file that belongs to this configuration")]
     NotMember(PublicKey),
@@ -134,6 +166,8 @@ pub struct Loaded {
     pub index: u32,
     /// Addresses for consensus, in the order of the committee.
     pub consensus: Vec<SocketAddr>,
+    /// Addresses for gateways, and for other nodes that heal, in the order of the committee.
+    pub gateways: Vec<SocketAddr>,
 }
 
 impl Config {
@@ -146,14 +180,35 @@ impl Config {
         for path in [&mut config.genesis, &mut config.key, &mut config.permit, &mut config.directory] {
             *path = base.join(&*path);
         }
+        config.votes_directory = config.votes_directory.map(|path| base.join(path));
+        let (votes, directory) = (plain(&config.votes()), plain(&config.directory));
+        if votes.starts_with(directory) {
+            return Err(ConfigError::Votes(votes));
+        }
         let genesis = load_genesis(&config.genesis)?;
         let key = load_key(&config.key)?;
         let public_key = key.public_key();
         let index = genesis.committee.index(&public_key).ok_or(ConfigError::NotMember(public_key))?;
         let consensus =
             in_order(&genesis, config.nodes.iter().map(|peer| (peer.key.as_str(), peer.consensus)))?;
-        Ok(Loaded { config, genesis, key, index, consensus })
+        let gateways = in_order(&genesis, config.nodes.iter().map(|peer| (peer.key.as_str(), peer.gateway)))?;
+        Ok(Loaded { config, genesis, key, index, consensus, gateways })
     }
+}
+
+/// A path without its dots, as far as that can be told without looking at the disk.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(plain.components().next_back(), Some(Component::Normal(_))) => {
+                plain.pop();
+            }
+            component => plain.push(component),
+        }
+    }
+    plain
 }
 
 /// The addresses of `nodes`, (public key, address), in the order of the committee.

@@ -1,19 +1,37 @@
 //! Metrics for Prometheus, on a port of their own: `GET /metrics`.
+//!
+//! Those of the runtimes are as their libraries name them; those of the shard log are [`shards_text`].
 
 use axum::{Router, http::header, routing::get};
 use commonware_runtime::{Metrics as _, Spawner as _, tokio::Context};
-use std::{net::TcpListener, sync::Arc};
+use shards::{ShardStore, wire::NodeStatus};
+use std::{
+    fmt::Write as _,
+    net::TcpListener,
+    sync::{Arc, OnceLock},
+};
 use tracing::error;
 
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const END: &str = "# EOF\n";
 
-/// Serves what is registered below `context`, for as long as it lives.
-pub(crate) fn serve(context: Context, listener: TcpListener) -> std::io::Result<()> {
+/// The shard log, once it is open.
+pub(crate) type Told = Arc<OnceLock<ShardStore<Context>>>;
+
+/// Serves what is registered in the runtime of `context` and in that of `voting`, and what the shard log says, for as
+/// long as `context` lives.
+pub(crate) fn serve(
+    context: Context,
+    voting: Context,
+    listener: TcpListener,
+    shards: Told,
+) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     context.spawn(move |context| async move {
-        let context = Arc::new(context);
+        let contexts = Arc::new((context, voting));
         let metrics = move || {
-            let text = context.encode();
+            let status = shards.get().map(ShardStore::status);
+            let text = joined(&contexts.0.encode(), &contexts.1.encode(), status.as_ref());
             async move { ([(header::CONTENT_TYPE, TEXT)], text) }
         };
         let router = Router::new().route("/metrics", get(metrics));
@@ -26,4 +44,73 @@ pub(crate) fn serve(context: Context, listener: TcpListener) -> std::io::Result<
         }
     });
     Ok(())
+}
+
+/// One text of all. Of the runtime of consensus, what it counts about itself is left out: both count the same things.
+fn joined(node: &str, voting: &str, shards: Option<&NodeStatus>) -> String {
+    let mut text = node.strip_suffix(END).unwrap_or(node).to_owned();
+    if node != voting {
+        let is_own = |line: &str| {
+            let name = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE ")).unwrap_or(line);
+            name.starts_with("runtime_")
+        };
+        for line in voting.lines().filter(|line| !is_own(line) && *line != END.trim_end()) {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    if let Some(status) = shards {
+        text.push_str(&shards_text(status));
+    }
+    text + END
+}
+
+/// What the shard log says, in Prometheus' words.
+fn shards_text(status: &NodeStatus) -> String {
+    let mut text = String::new();
+    let mut write = |name: &str, kind: &str, help: &str, value: u64| {
+        let total = if kind == "counter" { "_total" } else { "" };
+        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{total} {value}\n");
+    };
+    let gauges = [
+        ("outlast_shards_bytes", "Bytes taken in segments", status.bytes),
+        ("outlast_shards_live_bytes", "Bytes in records that are in use", status.live_bytes),
+        ("outlast_shards_held", "Shards and pages held", status.held),
+        (
+            "outlast_shards_pending",
+            "Shards and pages held that the chain does not reference yet",
+            status.pending,
+        ),
+        ("outlast_shards_failed", "1 when the disk has failed and is not used any more", status.failed),
+        ("outlast_heal_missing", "Shards and pages that should be held and are not", status.missing),
+        ("outlast_heal_unresolved", "Pages missing, whose chunks are therefore unknown", status.unresolved),
+        ("outlast_heal_endangered", "Missing, and one more loss would lose the chunk", status.endangered),
+        ("outlast_heal_unhealable", "Missing, and too few nodes hold the chunk for now", status.unhealable),
+        (
+            "outlast_heal_inconsistent",
+            "Shards that nobody can have, by their writers' fault",
+            status.inconsistent,
+        ),
+        ("outlast_heal_bytes_per_second", "Bytes healed in a second, of late", status.heal_bytes_per_second),
+        ("outlast_scrub_position_bytes", "Bytes scrubbed of the present pass", status.scrubbed_bytes),
+    ];
+    for (name, help, value) in gauges {
+        write(name, "gauge", help, value);
+    }
+    let counters = [
+        ("outlast_heal_shards", "Shards and pages healed", status.healed),
+        ("outlast_heal_bytes", "Bytes of shards and pages healed", status.healed_bytes),
+        ("outlast_heal_failures", "Attempts to heal that failed", status.heal_failures),
+        ("outlast_scrub_passes", "Times that the whole shard log was scrubbed", status.scrubbed_passes),
+        ("outlast_scrub_damaged", "Records found damaged", status.damaged),
+    ];
+    for (name, help, value) in counters {
+        write(name, "counter", help, value);
+    }
+    // Nothing is said of a time that is not known.
+    if status.heal_seconds != u64::MAX {
+        let help = "Seconds until nothing is missing, at the present speed";
+        write("outlast_heal_seconds_left", "gauge", help, status.heal_seconds);
+    }
+    text
 }

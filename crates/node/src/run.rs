@@ -1,9 +1,10 @@
 //! A node as a process: its directory, ports, runtime and end.
 
 use crate::{
-    assemble::{Node, Parts, assemble, engine_key},
+    assemble::{Node, Parts, Upkeep, assemble, engine_key},
     config::Loaded,
     metrics,
+    voter::Voter,
     voting::{self, Standing},
 };
 use chain::{
@@ -13,7 +14,7 @@ use chain::{
     network::{self, Addresses},
 };
 use commonware_runtime::{Clock as _, Network as _, Runner as _, Spawner as _, Supervisor as _, tokio};
-use shards::StoreConfig;
+use shards::{ScrubPace, StoreConfig};
 use std::{
     fs::{File, TryLockError},
     future::Future,
@@ -28,6 +29,8 @@ use tracing::{error, info, warn};
 
 /// Bytes of the index's cache.
 const INDEX_CACHE_BYTES: u64 = 32 << 20;
+/// Where the runtime keeps everything but the journal of votes and the index, below the node's directory.
+const STORAGE: &str = "storage";
 /// How long tasks may take to end at shutdown.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -45,6 +48,9 @@ pub enum RunError {
     /// Another process uses the directory.
     #[error("another process uses {0}. Stop it first: two nodes with one key endanger the network")]
     Locked(PathBuf),
+    /// The disk of the shard log has failed.
+    #[error("{0}. Check the disk before the node is started again")]
+    Disk(shards::StoreError),
     /// A port cannot be listened on.
     #[error(
         "cannot listen on {address}: {error}. Stop what uses the port, or change {setting} in the configuration"
@@ -83,24 +89,37 @@ type Shutdown = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 fn run_until(loaded: Loaded, shutdown: Shutdown) -> Result<(), RunError> {
     let directory = &loaded.config.directory;
-    let _lock = lock(directory)?;
+    let votes = loaded.config.votes();
+    let _lock = (lock(&votes)?, lock(directory)?);
     probe(loaded.config.consensus_listen, "consensus_listen")?;
     let metrics = loaded.config.metrics_listen.map(|address| probe(address, "metrics_listen")).transpose()?;
     let standing =
-        voting::standing(directory, &loaded.config.permit, loaded.genesis.id(), &loaded.key.public_key())
-            .map_err(|error| RunError::Directory { path: directory.clone(), error })?;
-    let runtime = tokio::Config::new()
-        .with_storage_directory(directory.join(voting::STORAGE))
-        .with_tcp_nodelay(Some(true));
+        voting::standing(&votes, &loaded.config.permit, loaded.genesis.id(), &loaded.key.public_key())
+            .map_err(|error| RunError::Directory { path: votes.clone(), error })?;
+    let runtime =
+        tokio::Config::new().with_storage_directory(directory.join(STORAGE)).with_tcp_nodelay(Some(true));
+    // An observer's journal records nothing that it said: it lies with the rest.
+    let voter = match standing {
+        Standing::Voter => Some(Voter::start(votes.join(voting::JOURNALS))),
+        Standing::Observer => None,
+    };
+    let voter = voter.transpose().map_err(|error| RunError::Directory { path: votes, error })?;
     tokio::Runner::new(runtime).start(|context| async move {
+        let voting = voter.as_ref().map_or_else(|| context.child("observer"), Voter::context);
+        let told = metrics::Told::default();
         if let (Some(address), Some(listener)) = (loaded.config.metrics_listen, metrics) {
-            metrics::serve(context.child("metrics"), listener).map_err(|error| RunError::Port {
-                address,
-                setting: "metrics_listen",
-                error,
-            })?;
+            metrics::serve(context.child("metrics"), voting.child("metrics"), listener, told.clone())
+                .map_err(|error| RunError::Port { address, setting: "metrics_listen", error })?;
         }
-        node(context, loaded, standing, shutdown).await
+        let stopping = context.child("stopping");
+        let result = node(context, voting, loaded, standing, told, shutdown).await;
+        // A task that is slow to stop leaves nothing that a restart does not recover.
+        let stop = stopping.stop(0, Some(STOP_TIMEOUT));
+        match &voter {
+            Some(voter) => drop(futures::join!(stop, voter.stop(STOP_TIMEOUT))),
+            None => drop(stop.await),
+        }
+        result
     })
 }
 
@@ -122,14 +141,16 @@ fn probe(address: SocketAddr, setting: &'static str) -> Result<TcpListener, RunE
 
 async fn node(
     context: tokio::Context,
+    voting: tokio::Context,
     loaded: Loaded,
     standing: Standing,
+    told: metrics::Told,
     shutdown: Shutdown,
 ) -> Result<(), RunError> {
-    let Loaded { config, genesis, key, index: number, consensus } = loaded;
+    let Loaded { config, genesis, key, index: number, consensus, gateways } = loaded;
     let votes = standing == Standing::Voter;
     if votes {
-        let (directory, permit) = (config.directory.clone(), config.permit.clone());
+        let (directory, permit) = (config.votes(), config.permit.clone());
         context.child("permit").spawn(move |context| async move {
             while !voting::spend(&directory, &permit).expect("a permit that is spent can be removed") {
                 context.sleep(voting::LOOK_EVERY).await;
@@ -157,6 +178,7 @@ async fn node(
         network,
         key,
         votes,
+        voting,
         partition: "node".into(),
         shards: StoreConfig {
             segment_bytes: config.shards.segment_bytes,
@@ -166,28 +188,30 @@ async fn node(
         },
         index,
         timeouts: Timeouts::default(),
+        upkeep: Upkeep {
+            nodes: gateways,
+            heal_bytes_per_second: config.shards.heal_bytes_per_second,
+            scrub: ScrubPace {
+                period: Duration::from_secs(config.shards.scrub_period_seconds),
+                bytes_per_second: config.shards.scrub_bytes_per_second,
+            },
+        },
     };
-    let Node { consensus, keeper, server } =
+    let Node { consensus, keeper, upkeep, server, shards, .. } =
         assemble(context.child("node"), parts, channels, oracle.clone(), oracle, listener, |front| front)
             .await?;
     info!(gateway = %config.gateway_listen, consensus = %config.consensus_listen, "serving");
 
-    let ended = futures::future::select(
-        shutdown,
-        futures::future::select(consensus, futures::future::select(keeper, server)),
-    )
-    .await;
-    let result = match ended {
+    let _ = told.set(shards.clone());
+    let tasks = [consensus, keeper, upkeep, server];
+    match futures::future::select(shutdown, futures::future::select_all(tasks)).await {
         futures::future::Either::Left(_) => {
             info!("stopping");
             Ok(())
         }
         futures::future::Either::Right(_) => {
             error!("a task that never ends has ended");
-            Err(RunError::Consensus)
+            Err(shards.failure().map_or(RunError::Consensus, RunError::Disk))
         }
-    };
-    // A task that is slow to stop leaves nothing that a restart does not recover.
-    let _ = context.stop(0, Some(STOP_TIMEOUT)).await;
-    result
+    }
 }

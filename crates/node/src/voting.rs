@@ -4,15 +4,31 @@
 //! the chain could fork. So voting has to be earned: a node votes only if it can tell that its journal of votes is the
 //! one that this key has always had.
 //!
-//! * A *permit* is made together with the key and says: this key has never voted. It lies beside the key.
-//! * On the first start the node writes the *marker* beside the journal, into the directory of all its storage. From
-//!   then on the marker says: the journal here is this key's, and complete.
-//! * When the journal has its first entry, the permit is spent: removed. Until then a crash, or a stop, loses nothing.
-//! * A node that has no permit, and not both marker and journal, has lost its storage or part of it. It *observes*: it
-//!   stores, serves and follows, but does not vote. So does one that is started while its directory is being deleted.
+//! The journal, and what vouches for it, are in a directory of their own, the *votes directory*, apart from everything
+//! else that the node stores. It is small. Whoever deletes the rest costs the node nothing that it cannot get back: it
+//! follows the chain from the start again, and goes on voting, because it still knows what it has voted for.
 //!
-//! The permit is spent within [`LOOK_EVERY`] of the first vote; a node that is wiped in just that moment would vote
-//! again. What this does not see is storage that was put back to an older state; see `THREATS.md`.
+//! * A *permit* is made together with the key and says: this key has never voted. It lies beside the key.
+//! * On the first start the node writes the *marker* into the votes directory. From then on the marker says: the journal
+//!   here is this key's, and complete.
+//! * When the journal has its first entry, the permit is spent: removed. Until then a crash, or a stop, loses nothing.
+//! * A node that has no permit, and not both marker and journal, has lost its votes or part of them. It *observes*: it
+//!   stores, serves and follows, but does not vote. So does one that is started while its votes are being deleted.
+//!
+//! # Why the journal is enough
+//!
+//! The engine writes and syncs a vote into its journal before it sends it. When it starts it reads the journal first, and
+//! votes in a view only if no vote in the journal contradicts that; it needs nothing else that is stored for it. Blocks
+//! and state it needs to find out *what* to vote for: without them it waits until it has fetched the blocks below, and
+//! is silent meanwhile, like a slow node. What a node promises with a vote besides (that it can give out the block) is
+//! then not kept by this node for the blocks that it has lost; that is one of the f faults, and others have them.
+//!
+//! The journal must never be in two places. So it is kept by a runtime of its own, whose only directory this is: were it
+//! below a link in the directory that gets deleted, the engine would make that path anew as a plain directory and go on
+//! there, out of sight of the next start.
+//!
+//! The permit is spent within [`LOOK_EVERY`] of the first vote; a node that loses its votes in just that moment would
+//! vote again. What this does not see is a votes directory that was put back to an older state; see `THREATS.md`.
 
 use proof::{Digest, PublicKey};
 use std::{
@@ -24,8 +40,8 @@ use std::{
 
 /// How often it is looked whether the permit is to be spent.
 pub const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Where the runtime keeps everything, the journal of votes among it, below the node's directory.
-pub const STORAGE: &str = "storage";
+/// Where the runtime of consensus keeps the journal of votes, below the votes directory.
+pub const JOURNALS: &str = "journal";
 const MARKER: &str = "voter";
 /// The engine's partition with the journal of votes. Should it ever get another name, every restarted node observes.
 const JOURNAL: &str = "node-chain-votes-0";
@@ -44,9 +60,9 @@ pub enum Standing {
 pub struct Found {
     /// Beside its key: the permit.
     pub permit: bool,
-    /// In its storage: the marker, whole and its own.
+    /// In its votes directory: the marker, whole and its own.
     pub marker: bool,
-    /// In its storage: a journal of votes that has an entry.
+    /// There too: a journal of votes that has an entry.
     pub journal: bool,
 }
 
@@ -55,12 +71,13 @@ pub fn decide(found: Found) -> Standing {
     if found.permit || (found.marker && found.journal) { Standing::Voter } else { Standing::Observer }
 }
 
-/// Decides whether the node with this key votes, given its directory and its permit. A marker is synced when it returns.
-/// Whoever starts a voter must see to it that the permit is [spent](spend).
-pub fn standing(directory: &Path, permit: &Path, network: Digest, key: &PublicKey) -> io::Result<Standing> {
-    let storage = directory.join(STORAGE);
-    fs::create_dir_all(&storage)?;
-    let marker = storage.join(MARKER);
+/// Decides whether the node with this key votes, given its votes directory and its permit. A marker is synced when it
+/// returns, and so are the directories on the way to the journal. Whoever starts a voter must see to it that the permit
+/// is [spent](spend).
+pub fn standing(votes: &Path, permit: &Path, network: Digest, key: &PublicKey) -> io::Result<Standing> {
+    let journals = votes.join(JOURNALS);
+    fs::create_dir_all(&journals)?;
+    let marker = votes.join(MARKER);
     let words = format!("outlast voter 1\nnetwork {network}\nkey {key}\n");
     let marked = match fs::read(&marker) {
         // Torn, or of another network or key: it vouches for nothing.
@@ -69,21 +86,22 @@ pub fn standing(directory: &Path, permit: &Path, network: Digest, key: &PublicKe
         Err(error) => return Err(error),
     };
     let found =
-        Found { permit: permit.exists(), marker: marked, journal: has_files(&storage.join(JOURNAL))? };
+        Found { permit: permit.exists(), marker: marked, journal: has_files(&journals.join(JOURNAL))? };
     let standing = decide(found);
     if standing == Standing::Voter && !marked {
         let mut file = File::create(&marker)?;
         file.write_all(words.as_bytes())?;
         file.sync_all()?;
-        File::open(&storage)?.sync_all()?;
-        File::open(directory)?.sync_all()?;
+        for directory in [journals.as_path(), votes, parent(votes)] {
+            File::open(directory)?.sync_all()?;
+        }
     }
     Ok(standing)
 }
 
-/// Removes the permit if the journal below `directory` has an entry. Whether it is gone, synced.
-pub fn spend(directory: &Path, permit: &Path) -> io::Result<bool> {
-    if !has_files(&directory.join(STORAGE).join(JOURNAL))? {
+/// Removes the permit if the journal in the votes directory has an entry. Whether it is gone, synced.
+pub fn spend(votes: &Path, permit: &Path) -> io::Result<bool> {
+    if !has_files(&votes.join(JOURNALS).join(JOURNAL))? {
         return Ok(false);
     }
     remove(permit)?;
@@ -101,11 +119,12 @@ fn has_files(directory: &Path) -> io::Result<bool> {
 
 fn remove(permit: &Path) -> io::Result<()> {
     match fs::remove_file(permit) {
-        Ok(()) => {
-            let parent = permit.parent().filter(|parent| !parent.as_os_str().is_empty());
-            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
-        }
+        Ok(()) => File::open(parent(permit))?.sync_all(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

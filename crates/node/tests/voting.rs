@@ -1,6 +1,6 @@
 //! Voting has to be earned: a node that has lost its journal of votes observes.
 
-use node::voting::{STORAGE, Standing, spend, standing};
+use node::voting::{JOURNALS, Standing, spend, standing};
 use proof::{Digest, PublicKey};
 use std::{fs, path::Path};
 
@@ -10,7 +10,7 @@ const JOURNAL: &str = "node-chain-votes-0";
 
 /// What the engine writes before its first vote leaves.
 fn vote(directory: &Path) {
-    let journal = directory.join(STORAGE).join(JOURNAL);
+    let journal = directory.join(JOURNALS).join(JOURNAL);
     fs::create_dir_all(&journal).unwrap();
     fs::write(journal.join("0000000000000001"), "a vote").unwrap();
 }
@@ -43,7 +43,7 @@ fn voting_is_lost_with_the_storage_alone() {
     assert_eq!(now(), Standing::Voter);
     vote(&directory);
     assert!(spend(&directory, &permit).unwrap());
-    fs::remove_dir_all(directory.join(STORAGE)).unwrap();
+    fs::remove_dir_all(directory.join(JOURNALS)).unwrap();
     assert_eq!(now(), Standing::Observer);
     assert_eq!(now(), Standing::Observer, "and restarted");
 }
@@ -56,7 +56,7 @@ fn a_torn_marker_vouches_for_nothing() {
     standing(&directory, &permit, NETWORK, &KEY).unwrap();
     vote(&directory);
     assert!(spend(&directory, &permit).unwrap());
-    let marker = directory.join(STORAGE).join("voter");
+    let marker = directory.join(JOURNALS).join("voter");
     let whole = fs::read(&marker).unwrap();
     fs::write(&marker, &whole[..whole.len() / 2]).unwrap();
     assert_eq!(standing(&directory, &permit, NETWORK, &KEY).unwrap(), Standing::Observer);
@@ -74,7 +74,7 @@ fn voting_is_lost_with_the_journal_alone() {
     assert_eq!(now(), Standing::Voter);
     vote(&directory);
     assert!(spend(&directory, &permit).unwrap());
-    let journal = directory.join(STORAGE).join(JOURNAL);
+    let journal = directory.join(JOURNALS).join(JOURNAL);
     fs::remove_file(journal.join("0000000000000001")).unwrap();
     assert_eq!(now(), Standing::Observer, "its files are gone, as while a deletion is going on");
     fs::remove_dir(&journal).unwrap();

@@ -146,6 +146,7 @@ impl Founders {
                 genesis: "../genesis".into(),
                 key: format!("{name}.key").into(),
                 permit: format!("{name}.permit").into(),
+                votes_directory: Some(format!("../votes/{name}").into()),
                 directory: format!("../nodes/{name}").into(),
                 consensus_listen: at.consensus,
                 gateway_listen: at.gateway,
@@ -177,6 +178,7 @@ impl Founders {
                 genesis: layout::GENESIS.into(),
                 key: "node.key".into(),
                 permit: "node.permit".into(),
+                votes_directory: Some("votes".into()),
                 directory: "data".into(),
                 consensus_listen: anywhere(at.consensus),
                 gateway_listen: anywhere(at.gateway),
@@ -305,11 +307,28 @@ mod tests {
             let loaded = Config::load(&layout.node_config(index)).unwrap();
             assert_eq!(loaded.index as usize, index, "a node is called by its place in the committee");
             assert!(loaded.config.permit.exists());
+            assert!(!loaded.config.votes().starts_with(&loaded.config.directory));
+            assert_eq!(loaded.gateways, addresses(4).iter().map(|at| at.gateway).collect::<Vec<_>>());
         }
         let gateway = GatewayConfig::load(&layout.gateway(None).join(layout::GATEWAY_CONFIG)).unwrap();
         assert_eq!(gateway.genesis.tenants[0].tenant, gateway.vault.tenant);
         let approver = node::config::load_key(&layout.approver_key(2)).unwrap();
         assert!(gateway.genesis.approvers.contains(&approver.public_key()));
+    }
+
+    #[test]
+    fn votes_below_the_data_are_refused() {
+        let (_base, layout, files) = founded(4);
+        found(&layout, &files).unwrap();
+        let path = layout.node_config(0);
+        let text = fs::read_to_string(&path).unwrap();
+        for below in ["../nodes/node-0", "../nodes/node-0/votes", "../config/../nodes/node-0/v"] {
+            fs::write(&path, text.replace("../votes/node-0", below)).unwrap();
+            assert!(matches!(Config::load(&path), Err(node::config::ConfigError::Votes(_))), "{below}");
+        }
+        // Left out, they lie beside the key.
+        fs::write(&path, text.replace("votes_directory = \"../votes/node-0\"\n", "")).unwrap();
+        assert_eq!(Config::load(&path).unwrap().config.votes().file_name().unwrap(), "node-0.votes");
     }
 
     #[test]

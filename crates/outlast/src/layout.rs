@@ -4,7 +4,8 @@
 //! DIR/genesis                      what the network agrees on; the last file that founding writes
 //! DIR/approvers/approver-<i>.key   keys of the approvers
 //! DIR/config/node-<i>.toml         a node's configuration; .key its key, .permit its permit to vote
-//! DIR/nodes/node-<i>/              all that node i writes; deleting it is what the network outlasts
+//! DIR/nodes/node-<i>/              all that node i stores; deleting it is what the network outlasts
+//! DIR/votes/node-<i>/              what node i has voted for: small, and apart, so that it is not deleted with the rest
 //! DIR/gateway/                     the first tenant's gateway: gateway.toml, tenant.key, master.key, access-keys.toml
 //! DIR/tenants/<name>/              the same for each further tenant
 //! DIR/logs/<name>.log              what each process logs

@@ -232,7 +232,8 @@ fn check_wishes(layout: &Layout, nodes: &[Loaded], wishes: &Wishes) -> Result<()
 /// Waits for nodes of an earlier run, whose supervisor was killed: they are about to stop by themselves.
 fn await_former(nodes: &[Loaded]) -> Result<(), Failure> {
     patiently(FORMER_PATIENCE, || {
-        let held = nodes.iter().map(|node| &node.config.directory).find(|directory| Lock::is_held(directory));
+        let directories = nodes.iter().flat_map(|node| [node.config.directory.clone(), node.config.votes()]);
+        let held = directories.into_iter().find(|directory| Lock::is_held(directory));
         held.map_or(Ok(()), |directory| {
             let directory = directory.display();
             let message = format!("a process of an earlier run still works on {directory}");

@@ -2,13 +2,17 @@
 //!
 //! A node keeps its shard of every chunk, and every manifest page, in a [`ShardStore`] and answers for it through a
 //! [`Server`]. A gateway disperses, certifies and fetches through a [`Client`] over one link to each node. The
-//! messages between them are in [`wire`].
+//! messages between them are in [`wire`]. A node gets back what it lost through a [`Healer`], which is a client of the
+//! other nodes.
 
 mod client;
+mod heal;
+mod pace;
 mod server;
 pub mod store;
 pub mod wire;
 
 pub use client::{Client, ClientContext, ClientLimits, Error};
+pub use heal::{Healer, HealerConfig};
 pub use server::{Server, ServerConfig};
-pub use store::{Collected, ShardStore, StoreConfig, StoreError, StoredShard};
+pub use store::{Collected, ScrubPace, ShardStore, StoreConfig, StoreError, StoredShard};

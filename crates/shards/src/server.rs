@@ -79,6 +79,10 @@ impl<E: Context> Server<E> {
                 other => other.map(|_| Response::NotHeld),
             },
             Request::Status => Ok(Response::Status(self.store.status())),
+            Request::Holds(ids) => self
+                .store
+                .holds(&ids)
+                .map(|flags| Response::Held(Octets::new(flags).expect("one for each of no more ids"))),
         };
         encoded(answer.unwrap_or_else(|error| match error {
             StoreError::Full => Response::Full,

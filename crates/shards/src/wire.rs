@@ -6,6 +6,7 @@
 //! | certify a manifest: all of it synced | `Receipt`, `Missing` |
 //! | get a shard or a page | `Shard`, `Page`, `NotHeld` |
 //! | status | `Status` |
+//! | which of these do you hold | `Held` |
 //!
 //! Bulk bytes come last in their message, so that both ends can pass them on without copying.
 
@@ -28,6 +29,8 @@ pub const SHARD_MAX: usize = (CHUNK_LENGTH + CHUNK_TAG_LENGTH) as usize;
 pub const MISSING_CHUNKS_MAX: usize = 256;
 /// Pages named in one [`Missing`].
 pub const MISSING_PAGES_MAX: usize = 64;
+/// Ids in one question which of them a node holds.
+pub const HOLDS_MAX: usize = 1024;
 /// Bytes of a refusal's reason.
 pub const REASON_MAX: usize = 256;
 
@@ -59,7 +62,7 @@ proof::wire_struct! {
 }
 
 proof::wire_enum! {
-    /// What a gateway asks of a node.
+    /// What a gateway, or another node, asks of a node.
     pub enum Request {
         /// Store this shard.
         0 => PutShard(shard: Shard),
@@ -73,6 +76,8 @@ proof::wire_enum! {
         4 => GetPage(page: Digest),
         /// Say how you are.
         5 => Status,
+        /// Say which of these chunks and pages you hold, or your shards of them.
+        6 => Holds(ids: List<Digest, HOLDS_MAX>),
     }
 }
 
@@ -116,6 +121,29 @@ proof::wire_struct! {
         pub damaged: u64,
         /// Height up to which references are known.
         pub referenced_height: u64,
+        /// Of the missing, those that only as many nodes hold as are needed to give them back.
+        pub endangered: u64,
+        /// Of the missing, those that fewer nodes hold than are needed, as far as they answer.
+        pub unhealable: u64,
+        /// Referenced shards that nobody can have, because their writers did not encode their chunks consistently. They
+        /// do not count as missing.
+        pub inconsistent: u64,
+        /// Shards and pages healed, synced, since the log was opened.
+        pub healed: u64,
+        /// Bytes of them.
+        pub healed_bytes: u64,
+        /// Attempts to heal that failed, and are made again.
+        pub heal_failures: u64,
+        /// Bytes healed in a second, of late.
+        pub heal_bytes_per_second: u64,
+        /// Seconds until everything is healed, at that speed; `u64::MAX` when nothing is being healed.
+        pub heal_seconds: u64,
+        /// Times that the whole log was scrubbed since it was opened.
+        pub scrubbed_passes: u64,
+        /// Bytes scrubbed of the present pass since the log was opened.
+        pub scrubbed_bytes: u64,
+        /// 1 when the disk has failed and the log is not used any more, otherwise 0.
+        pub failed: u64,
     }
 }
 
@@ -142,6 +170,8 @@ proof::wire_enum! {
         8 => Refused(reason: Octets<REASON_MAX>),
         /// The node's log has failed.
         9 => Failed,
+        /// For each id of the question, 1 if the node holds it and 0 if not.
+        10 => Held(flags: Octets<HOLDS_MAX>),
     }
 }
 
@@ -212,6 +242,10 @@ mod tests {
         let pages = List::new(vec![Digest::ZERO; MISSING_PAGES_MAX]).unwrap();
         let missing = Response::Missing(Missing { chunks, pages });
         assert!(missing.encode_size() <= link::CONTROL_REPLY_MAX);
+        let held = Response::Held(Octets::new(vec![1; HOLDS_MAX]).unwrap());
+        assert!(held.encode_size() <= link::CONTROL_REPLY_MAX);
+        let holds = Request::Holds(List::new(vec![Digest::ZERO; HOLDS_MAX]).unwrap());
+        assert!(holds.encode_size() < link::BULK_FROM);
         let reason = Response::Refused(Octets::new(vec![b'x'; REASON_MAX]).unwrap());
         assert!(reason.encode_size() <= 1024);
     }

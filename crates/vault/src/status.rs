@@ -54,7 +54,17 @@ fn shards_status(report: shards::wire::NodeStatus) -> ShardsStatus {
         held: report.held,
         pending: report.pending,
         missing: report.missing,
+        endangered: report.endangered,
+        unhealable: report.unhealable,
+        healed: report.healed,
+        healed_bytes: report.healed_bytes,
+        heal_failures: report.heal_failures,
+        heal_bytes_per_second: report.heal_bytes_per_second,
+        heal_seconds: Some(report.heal_seconds).filter(|seconds| *seconds != u64::MAX),
         damaged: report.damaged,
+        scrubbed_passes: report.scrubbed_passes,
+        scrubbed_bytes: report.scrubbed_bytes,
+        failed: report.failed != 0,
         referenced_height: report.referenced_height,
     }
 }

@@ -332,8 +332,28 @@ pub struct ShardsStatus {
     pub pending: u64,
     /// Shards and pages the chain references that it does not hold.
     pub missing: u64,
+    /// Of those, the ones that one more loss would lose.
+    pub endangered: u64,
+    /// Of those, the ones that too few nodes hold for now.
+    pub unhealable: u64,
+    /// Shards and pages healed since it started.
+    pub healed: u64,
+    /// Bytes of them.
+    pub healed_bytes: u64,
+    /// Attempts to heal that failed, since it started.
+    pub heal_failures: u64,
+    /// Bytes healed in a second, of late.
+    pub heal_bytes_per_second: u64,
+    /// Seconds until nothing is missing, at that speed, if that is known.
+    pub heal_seconds: Option<u64>,
     /// Records found damaged since it started.
     pub damaged: u64,
+    /// Times that its whole log was scrubbed since it started.
+    pub scrubbed_passes: u64,
+    /// Bytes scrubbed of the present pass since it started.
+    pub scrubbed_bytes: u64,
+    /// Whether its disk has failed and is not used any more.
+    pub failed: bool,
     /// Height up to which it knows what the chain references.
     pub referenced_height: u64,
 }

@@ -142,7 +142,7 @@ impl<E: Context> Client<E> {
         place: &Place,
         version: VersionId,
     ) -> Result<NamedView, ReadError> {
-        let subject = Subject::Version(TenantVersion { tenant, place: place.clone(), version });
+        let subject = Subject::Shown(TenantVersion { tenant, place: place.clone(), version });
         self.read(subject, |proven| verify::version(tenant, place, version, proven)).await
     }
 

@@ -211,7 +211,7 @@ pub(super) fn head(tenant: TenantId, place: &Place, proven: Proven) -> Result<He
     view(tenant, place, head.version, &head.entry, &head.kind, proven.named)
 }
 
-/// What the three records of [`Subject::Version`] say.
+/// What the three records of [`Subject::Shown`] say.
 pub(super) fn version(
     tenant: TenantId,
     place: &Place,

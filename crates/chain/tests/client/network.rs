@@ -62,6 +62,8 @@ pub(crate) enum Crime {
     Refuser,
     /// It says that it has no room.
     Full,
+    /// It answers everything with [`Network::script`], once there is one.
+    Scripted,
 }
 
 /// The facts of the network and all its keys.
@@ -171,6 +173,11 @@ pub(crate) struct Network {
     sequencer: Replica,
     replicas: Vec<Replica>,
     crimes: Vec<Crime>,
+    peers: Mutex<Vec<link::Client>>,
+    /// What a [scripted](Crime::Scripted) node says.
+    pub(crate) script: Mutex<Option<Bytes>>,
+    /// All that honest nodes said.
+    pub(crate) said: Mutex<Vec<Bytes>>,
 }
 
 #[derive(Default)]
@@ -194,15 +201,38 @@ impl Network {
         let crimes = crimes.to_vec();
         let shared = context.child("network");
         let records = AsyncMutex::default();
-        let network = Arc::new(Self { founders, context: shared, records, sequencer, replicas, crimes });
+        let network = Arc::new(Self {
+            founders,
+            context: shared,
+            records,
+            sequencer,
+            replicas,
+            crimes,
+            peers: Mutex::default(),
+            script: Mutex::default(),
+            said: Mutex::default(),
+        });
         network.append(Vec::new()).await;
-        let mut peers = Vec::new();
         for node in 0..N {
-            peers.push(network.serve(&context, node).await);
+            let peer = network.serve(&context, node).await;
+            network.peers.lock().push(peer);
         }
-        let (genesis, read_timeout) = (network.founders.genesis.clone(), Duration::from_secs(5));
+        let client = network.client(&context);
+        (network, client)
+    }
+
+    /// A client that knows nothing yet of the nodes' conduct.
+    pub(crate) fn client(&self, context: &Context) -> Client<Context> {
+        let (genesis, peers) = (self.founders.genesis.clone(), self.peers.lock().clone());
+        let read_timeout = Duration::from_secs(5);
         let config = Config { genesis, peers, read_timeout, submit_timeout: SUBMIT_TIMEOUT };
-        (network, Client::new(context.child("client"), config))
+        Client::new(context.child("client"), config)
+    }
+
+    /// What answers a node's requests.
+    pub(crate) fn query(self: &Arc<Self>, context: &Context, node: usize) -> Query<Context, Node, Memory> {
+        let index = self.replicas[node].index.clone();
+        Query::new(context.child("query"), Node { network: self.clone(), node }, index)
     }
 
     async fn serve(self: &Arc<Self>, context: &Context, node: usize) -> link::Client {
@@ -212,7 +242,7 @@ impl Network {
         let (key, namespace) = (engine_key(&self.founders.nodes[node]), b"test".to_vec());
         let peer = key.public_key();
         let server = Node { network: self.clone(), node };
-        let query = Query::new(context.child("query"), server.clone(), self.replicas[node].index.clone());
+        let query = self.query(context, node);
         let limits = Limits::default();
         let listener = context.bind(address).await.unwrap();
         let config = ServerConfig { key, namespace: namespace.clone(), limits: limits.clone() };
@@ -268,7 +298,7 @@ impl Network {
 
 /// One node's view of the network.
 #[derive(Clone)]
-struct Node {
+pub(crate) struct Node {
     network: Arc<Network>,
     node: usize,
 }
@@ -360,6 +390,12 @@ impl Handler for Gate {
         match crime {
             Crime::Silent => future::pending().await,
             Crime::Slow => self.node.network.context.sleep(Duration::from_secs(2)).await,
+            Crime::Scripted => {
+                let script = self.node.network.script.lock().clone();
+                if let Some(script) = script {
+                    return script.into();
+                }
+            }
             Crime::Full => return Answer::Failed(chain::protocol::Failure::Overloaded).to_message().into(),
             Crime::Refuser if is_submission => {
                 return Answer::Submitted(Submitted::Inadmissible(text("no"))).to_message().into();
@@ -372,7 +408,11 @@ impl Handler for Gate {
             Crime::Withholder => withheld(answer),
             _ => answer,
         };
-        answer.to_message().into()
+        let message = answer.to_message();
+        if crime == Crime::None {
+            self.node.network.said.lock().push(message.clone());
+        }
+        message.into()
     }
 }
 

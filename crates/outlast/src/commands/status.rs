@@ -63,10 +63,36 @@ struct NodeReport {
     votes: Option<bool>,
     shards: Option<u64>,
     missing: Option<u64>,
+    healing: Option<Healing>,
+    scrub: Option<Scrub>,
     bytes: Option<u64>,
     latency_us: u64,
     software: Option<String>,
     problems: Vec<String>,
+}
+
+/// How far a node is with what it lacks. Counts are since it started.
+#[derive(Debug, Serialize)]
+struct Healing {
+    /// Of the missing: one more loss would lose them.
+    endangered: u64,
+    /// Of the missing: too few nodes hold them for now.
+    unhealable: u64,
+    healed: u64,
+    healed_bytes: u64,
+    failures: u64,
+    bytes_per_second: u64,
+    /// Until nothing is missing; none when that is not known.
+    seconds_left: Option<u64>,
+}
+
+/// How far a node is with reading everything again. Counts are since it started.
+#[derive(Debug, Serialize)]
+struct Scrub {
+    passes: u64,
+    /// Of the present pass.
+    bytes: u64,
+    damaged: u64,
 }
 
 pub(crate) fn run(global: &Global, arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -127,6 +153,20 @@ fn examine_node(node: &NodeStatus, height: u64) -> NodeReport {
         votes: chain.map(|chain| chain.votes),
         shards: shards.map(|shards| shards.held),
         missing: shards.map(|shards| shards.missing),
+        healing: shards.map(|shards| Healing {
+            endangered: shards.endangered,
+            unhealable: shards.unhealable,
+            healed: shards.healed,
+            healed_bytes: shards.healed_bytes,
+            failures: shards.heal_failures,
+            bytes_per_second: shards.heal_bytes_per_second,
+            seconds_left: shards.heal_seconds,
+        }),
+        scrub: shards.map(|shards| Scrub {
+            passes: shards.scrubbed_passes,
+            bytes: shards.scrubbed_bytes,
+            damaged: shards.damaged,
+        }),
         bytes: shards.map(|shards| shards.bytes),
         latency_us: node.latency_us,
         software: chain.map(|chain| chain.software.clone()),
@@ -155,8 +195,17 @@ fn chain_problems(chain: &ChainStatus, height: u64) -> Vec<String> {
 
 fn shards_problems(shards: &ShardsStatus) -> Vec<String> {
     let mut problems = Vec::new();
+    if shards.failed {
+        problems.push(
+            "its disk has failed, and it does not use it any more: check it, and start the node again".into(),
+        );
+    }
     if shards.missing > 0 {
-        problems.push(format!("lacks {} shards and pages that it should hold", shards.missing));
+        problems.push(format!(
+            "lacks {} shards and pages that it should hold{}",
+            shards.missing,
+            healing(shards)
+        ));
     }
     if shards.damaged > 0 {
         problems.push(format!("found {} damaged records on its disk", shards.damaged));
@@ -169,6 +218,24 @@ fn shards_problems(shards: &ShardsStatus) -> Vec<String> {
         ));
     }
     problems
+}
+
+/// What is being done about what a node lacks.
+fn healing(shards: &ShardsStatus) -> String {
+    let mut told = String::new();
+    if shards.endangered > 0 {
+        told += &format!(", {} of them one loss from being lost", shards.endangered);
+    }
+    if shards.unhealable > 0 {
+        told += &format!(", {} of them held by too few nodes for now", shards.unhealable);
+    }
+    if shards.heal_bytes_per_second > 0 {
+        told += &format!("; it heals {}/s", output::bytes(shards.heal_bytes_per_second));
+        if let Some(seconds) = shards.heal_seconds {
+            told += &format!(", about {seconds} s are left");
+        }
+    }
+    told
 }
 
 fn text(report: &Report) -> String {
@@ -237,7 +304,17 @@ mod tests {
                 held: 7,
                 pending: 0,
                 missing: 0,
+                endangered: 0,
+                unhealable: 0,
+                healed: 0,
+                healed_bytes: 0,
+                heal_failures: 0,
+                heal_bytes_per_second: 0,
+                heal_seconds: Some(0),
                 damaged: 0,
+                scrubbed_passes: 0,
+                scrubbed_bytes: 0,
+                failed: false,
                 referenced_height: 100,
             }),
         }
@@ -261,8 +338,19 @@ mod tests {
         assert!(gone.nodes[0].problems[0].contains("connection refused"));
         let down = network(|nodes| nodes.iter_mut().take(2).for_each(|node| node.chain = Err("gone".into())));
         assert_eq!(down.health, Health::Down);
-        let lacking = network(|nodes| nodes[1].shards.as_mut().unwrap().missing = 3);
+        let lacking = network(|nodes| {
+            let shards = nodes[1].shards.as_mut().unwrap();
+            (shards.missing, shards.endangered, shards.heal_bytes_per_second) = (3, 1, 2 << 20);
+            shards.heal_seconds = Some(7);
+        });
         assert_eq!(lacking.health, Health::Degraded);
+        let told = text(&lacking);
+        assert!(
+            told.contains("lacks 3 shards and pages that it should hold, 1 of them one loss from being lost")
+        );
+        assert!(told.contains("2.00 MiB/s, about 7 s are left"), "{told}");
+        let failed = network(|nodes| nodes[1].shards.as_mut().unwrap().failed = true);
+        assert!(failed.nodes[1].problems[0].contains("disk has failed"));
         let behind = network(|nodes| nodes[1].chain.as_mut().unwrap().height = 10);
         assert!(behind.nodes[1].problems.iter().any(|problem| problem.contains("90 blocks behind")));
     }

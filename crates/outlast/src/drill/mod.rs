@@ -4,7 +4,7 @@
 //! 2. Workers store the files through S3, while a reader checks again and again what was acknowledged.
 //! 3. When [`FAULT_AT`] of the bytes are acknowledged, f nodes drawn at random are killed (SIGKILL) and their whole
 //!    directories deleted. Writing and reading go on without them.
-//! 4. When [`RETURN_AT`] of the bytes are acknowledged, they are started again, empty: they come back as observers.
+//! 4. When [`RETURN_AT`] of the bytes are acknowledged, they are started again, empty: they fetch the chain and heal.
 //! 5. When all is written, every object is read back and compared by SHA-256 with the file.
 //!
 //! An object is *lost* when its write was acknowledged and its bytes cannot be had; a read is *false* when it gives

@@ -16,6 +16,7 @@ mod disperse;
 mod error;
 mod gather;
 mod nodes;
+mod restore;
 
 pub use error::Error;
 

@@ -1,9 +1,13 @@
 //! What the store holds and where, and what the chain uses of it. Pure: no I/O, no clock.
 //!
 //! An id is *pending* from the time it was appended until the chain *references* it. A pending id may be dropped when
-//! its grace period is over; a referenced one never. An id that the chain references but that is not here is *missing*.
+//! its grace period is over; a referenced one never. An id that the chain references but that is not here is *missing*
+//! (see `absent`).
 
-use crate::store::record::{Kind, RecordHeader, SLOT};
+use crate::store::{
+    absent::Absent,
+    record::{Kind, RecordHeader, SLOT},
+};
 use proof::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,6 +87,9 @@ pub(crate) struct Counts {
     pub(crate) pending: u64,
     pub(crate) missing: u64,
     pub(crate) unresolved: u64,
+    pub(crate) endangered: u64,
+    pub(crate) unhealable: u64,
+    pub(crate) inconsistent: u64,
 }
 
 /// The index.
@@ -92,13 +99,19 @@ pub(crate) struct Index {
     segments: BTreeMap<u32, Extent>,
     /// Referenced pages that are not here, so that the chunks they stand for are unknown.
     unresolved: BTreeSet<Digest>,
+    /// What the chain references and is not here.
+    absent: Absent,
     reserved_bytes: u64,
     held: u64,
     pending: u64,
-    missing: u64,
 }
 
 impl Index {
+    /// What is missing.
+    pub(crate) fn absent(&mut self) -> &mut Absent {
+        &mut self.absent
+    }
+
     /// Where `id` is, if it is here.
     pub(crate) fn find(&self, id: &Digest) -> Option<Location> {
         self.entries.get(id).and_then(|entry| entry.location)
@@ -128,7 +141,7 @@ impl Index {
                 self.segment(old.segment).live -= old.extent();
                 return;
             }
-            Some(_) => self.missing -= 1,
+            Some(_) => self.absent.remove(&id),
             None => {}
         }
         self.held += 1;
@@ -142,7 +155,8 @@ impl Index {
         }
     }
 
-    /// Forgets the record at `location`, which turned out to be damaged.
+    /// Forgets the record at `location`, which turned out to be damaged. What the chain references is to be healed at
+    /// once, and while a page of it is not here its chunks are not known to be all there are.
     pub(crate) fn lose(&mut self, id: &Digest, location: Location) {
         let Some(entry) = self.entries.get_mut(id).filter(|entry| entry.location == Some(location)) else {
             return;
@@ -152,15 +166,18 @@ impl Index {
         self.segment(location.segment).live -= location.extent();
         self.held -= 1;
         if used == Use::Referenced && location.kind != Kind::Reference {
-            self.missing += 1;
+            self.absent.insert(*id, 0);
+            if location.kind == Kind::Page {
+                self.unresolved.insert(*id);
+            }
         } else {
             self.entries.remove(id);
             self.pending -= u64::from(used != Use::Referenced);
         }
     }
 
-    /// Marks `id` as used by the chain. Whether that is news.
-    pub(crate) fn mark(&mut self, id: &Digest) -> bool {
+    /// Marks `id` as used by the chain. Whether that is news. If it is not here, it is to be healed from `due_ms` on.
+    pub(crate) fn mark(&mut self, id: &Digest, due_ms: u64) -> bool {
         match self.entries.get_mut(id) {
             Some(Entry { used: Use::Referenced, .. }) => return false,
             Some(entry) => {
@@ -169,7 +186,7 @@ impl Index {
             }
             None => {
                 self.entries.insert(*id, Entry { location: None, used: Use::Referenced });
-                self.missing += 1;
+                self.absent.insert(*id, due_ms);
             }
         }
         true
@@ -186,13 +203,6 @@ impl Index {
 
     pub(crate) fn is_unresolved(&self, page: &Digest) -> bool {
         self.unresolved.contains(page)
-    }
-
-    /// Some of the ids that the chain references and that are not here, above `after`.
-    pub(crate) fn missing_after(&self, after: Option<Digest>, limit: usize) -> Vec<Digest> {
-        let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
-        let absent = self.entries.range((from, std::ops::Bound::Unbounded));
-        absent.filter(|(_, entry)| entry.location.is_none()).map(|(id, _)| *id).take(limit).collect()
     }
 
     /// Drops what has been pending since `before_ms` or longer, unless unknown chunks may be among it. Number dropped.
@@ -274,15 +284,28 @@ impl Index {
         records
     }
 
+    /// Bytes of records in use.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        self.segments.values().map(|extent| extent.live).sum()
+    }
+
+    /// Numbers of all segments.
+    pub(crate) fn segment_numbers(&self) -> Vec<u32> {
+        self.segments.keys().copied().collect()
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         Counts {
             segments: self.segments.len() as u64,
             bytes: self.reserved_bytes(),
-            live_bytes: self.segments.values().map(|extent| extent.live).sum(),
+            live_bytes: self.live_bytes(),
             held: self.held,
             pending: self.pending,
-            missing: self.missing,
+            missing: self.absent.len(),
             unresolved: self.unresolved.len() as u64,
+            endangered: self.absent.endangered(),
+            unhealable: self.absent.unhealable(),
+            inconsistent: self.absent.inconsistent(),
         }
     }
 

@@ -23,16 +23,20 @@
 //! # Parts
 //!
 //! `record` defines the bytes, `log` writes them, `recover` reads them when the store is opened, `index` knows what is
-//! where, `reference` follows the chain and `collect` frees space. No lock is held across I/O.
+//! where and `absent` what is missing, `reference` follows the chain, `collect` frees space, `scrub` reads everything
+//! again, and `progress` counts. No lock is held across I/O.
 
+mod absent;
 mod collect;
 mod index;
 mod log;
+mod progress;
 mod record;
 mod recover;
 mod reference;
+mod scrub;
 
-use crate::wire::{MISSING_CHUNKS_MAX, MISSING_PAGES_MAX, Missing, NodeStatus};
+use crate::wire::{MISSING_CHUNKS_MAX, MISSING_PAGES_MAX, Missing};
 use bytes::Bytes;
 use commonware_runtime::{Blob, Clock, Error, ReadOptions, Spawner, Storage};
 use commonware_utils::{
@@ -42,6 +46,7 @@ use commonware_utils::{
 };
 use index::{Index, Location};
 use log::{Job, Log, Reply};
+use progress::Progress;
 use proof::{
     Digest, Manifest,
     manifest::{Opening, Page},
@@ -61,6 +66,7 @@ use std::{
 };
 
 pub use collect::Collected;
+pub use scrub::ScrubPace;
 
 /// What a store needs of its runtime. Every commonware runtime context has it.
 pub trait Context: Spawner + Clock + Storage + CryptoRng {}
@@ -78,16 +84,19 @@ pub struct StoreConfig {
     pub grace: Duration,
     /// Bytes that all segments together may take; beyond, appends fail with [`StoreError::Full`].
     pub bytes_max: Option<u64>,
+    /// How long what the chain has just referenced may be on its way from its writer, before it is healed.
+    pub late: Duration,
 }
 
 impl StoreConfig {
-    /// Segments of 256 MiB, 24 hours of grace, no limit.
+    /// Segments of 256 MiB, 24 hours of grace, no limit, 2 seconds for what is late.
     pub fn new(partition: impl Into<String>) -> Self {
         Self {
             partition: partition.into(),
             segment_bytes: 256 << 20,
             grace: Duration::from_secs(24 * 60 * 60),
             bytes_max: None,
+            late: Duration::from_secs(2),
         }
     }
 }
@@ -151,12 +160,18 @@ struct Shared<E: Context> {
     collecting: AsyncMutex<()>,
     referenced_height: AtomicU64,
     damaged: AtomicU64,
+    progress: Mutex<Progress>,
     failure: OnceLock<StoreError>,
 }
 
 impl<E: Context> Shared<E> {
     fn now_ms(&self) -> u64 {
         self.context.current().epoch_millis()
+    }
+
+    /// When what is referenced now is to be healed if it is not here by then.
+    fn late_ms(&self) -> u64 {
+        self.now_ms().saturating_add(self.config.late.as_millis() as u64)
     }
 
     /// Fails the store, for the reason given or the one it failed for before.
@@ -245,6 +260,7 @@ impl<E: Context> ShardStore<E> {
             collecting: AsyncMutex::new(()),
             referenced_height: AtomicU64::new(0),
             damaged: AtomicU64::new(recovered.damaged),
+            progress: Mutex::new(Progress::default()),
             failure: OnceLock::new(),
         });
         reference::restore(&shared, &recovered.references).await?;
@@ -349,28 +365,6 @@ impl<E: Context> ShardStore<E> {
     /// Makes durable all that was appended before. Concurrent calls share the disk's sync.
     pub async fn sync(&self) -> Result<(), StoreError> {
         self.ask(Job::Sync).await
-    }
-
-    /// Some of what the chain references and this node does not hold, in the order of ids above `after`.
-    pub fn lacking(&self, after: Option<Digest>, limit: usize) -> Vec<Digest> {
-        self.shared.index.lock().missing_after(after, limit)
-    }
-
-    /// How the store is.
-    pub fn status(&self) -> NodeStatus {
-        let counts = self.shared.index.lock().counts();
-        NodeStatus {
-            bytes: counts.bytes,
-            live_bytes: counts.live_bytes,
-            bytes_max: self.shared.config.bytes_max.unwrap_or(u64::MAX),
-            segments: counts.segments,
-            held: counts.held,
-            pending: counts.pending,
-            missing: counts.missing,
-            unresolved: counts.unresolved,
-            damaged: self.shared.damaged.load(Ordering::Relaxed),
-            referenced_height: self.referenced_height(),
-        }
     }
 
     async fn append_record(&self, record: Record) -> Result<(), StoreError> {

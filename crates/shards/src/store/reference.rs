@@ -49,15 +49,16 @@ impl<E: Context> ShardStore<E> {
     pub async fn reference(&self, height: u64, manifests: &[Manifest]) -> Result<(), StoreError> {
         let mut unwritten = self.shared.unwritten.lock().await;
         self.shared.check()?;
+        let due_ms = self.shared.late_ms();
         for manifest in manifests {
             match manifest {
                 Manifest::Direct(page) => {
                     let mut index = self.shared.index.lock();
-                    unwritten.chunks.extend(page.chunks().filter(|chunk| index.mark(chunk)));
+                    unwritten.chunks.extend(page.chunks().filter(|chunk| index.mark(chunk, due_ms)));
                 }
                 Manifest::Paged(pages) => {
                     for page in pages.iter() {
-                        if self.shared.index.lock().mark(&page.id) {
+                        if self.shared.index.lock().mark(&page.id, due_ms) {
                             unwritten.pages.push(page.id);
                             mark_page(&self.shared, page.id).await?;
                         }
@@ -130,10 +131,11 @@ async fn mark_page<E: Context>(shared: &Shared<E>, id: Digest) -> Result<(), Sto
 
 /// Marks the chunks of a page that has just come to be known, if it is referenced.
 pub(crate) fn resolve<E: Context>(shared: &Shared<E>, id: Digest, page: &Page) {
+    let due_ms = shared.late_ms();
     let mut index = shared.index.lock();
     if index.is_unresolved(&id) {
         for chunk in page.chunks() {
-            index.mark(chunk);
+            index.mark(chunk, due_ms);
         }
         index.set_unresolved(id, false);
     }
@@ -164,10 +166,10 @@ pub(crate) async fn restore<E: Context>(
     for id in chained {
         let reference = &references[&id];
         for chunk in reference.chunks.iter() {
-            shared.index.lock().mark(chunk);
+            shared.index.lock().mark(chunk, 0);
         }
         for page in reference.pages.iter() {
-            if shared.index.lock().mark(page) {
+            if shared.index.lock().mark(page, 0) {
                 mark_page(shared, *page).await?;
             }
         }

@@ -6,7 +6,7 @@ use commonware_cryptography::{
     Signer as _,
     ed25519::{PrivateKey, PublicKey},
 };
-use commonware_runtime::{Clock as _, Network as _, Supervisor as _, deterministic};
+use commonware_runtime::{Clock as _, Network as _, Spawner as _, Supervisor as _, deterministic};
 use commonware_utils::sync::Mutex;
 use link::{Handler, Limits};
 use proof::{
@@ -14,7 +14,7 @@ use proof::{
     wire::{DecodeExt as _, Encode as _, Octets},
 };
 use shards::{
-    Client, ClientLimits, Server, ServerConfig, ShardStore, StoreConfig,
+    Client, ClientLimits, Healer, HealerConfig, Server, ServerConfig, ShardStore, StoreConfig,
     wire::{LANE_NUMBER, Request, Response},
 };
 use std::{
@@ -35,8 +35,10 @@ pub(crate) enum Behaviour {
     Dead,
     /// Answers late.
     Slow(Duration),
-    /// Flips a bit in every shard and page it gives.
+    /// Flips a bit in every shard and page it gives, and says that it holds everything.
     Liar,
+    /// Says that it holds nothing.
+    Denier,
     /// Signs other manifests than the one asked for.
     Forger,
     /// Acknowledges shards, and stores none.
@@ -90,6 +92,15 @@ impl Node {
             (Behaviour::Liar, Request::GetPage(_)) => {
                 return Response::Page(Octets::new(&b"no page"[..]).unwrap()).encode().into();
             }
+            (Behaviour::Liar, Request::Holds(ids)) => {
+                return Response::Held(Octets::new(vec![1; ids.len()]).unwrap()).encode().into();
+            }
+            (Behaviour::Denier, Request::Holds(ids)) => {
+                return Response::Held(Octets::new(vec![0; ids.len()]).unwrap()).encode().into();
+            }
+            (Behaviour::Denier, Request::GetShard(_) | Request::GetPage(_)) => {
+                return Response::NotHeld.encode().into();
+            }
             (Behaviour::Forger, Request::Certify(_)) => {
                 let (other, node) = (Digest([9; 32]), 0);
                 let receipt = proof::StorageReceipt::sign(NETWORK, 0, other, node, &self.key);
@@ -133,7 +144,6 @@ impl Cluster {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1000 + index as u16));
             let listener = context.bind(address).await.unwrap();
             let link_key = PrivateKey::from_seed(index as u64);
-            let peer = link_key.public_key();
             let store_config = StoreConfig { partition: format!("node_{index}"), ..config() };
             let store = ShardStore::open(context.child("store"), store_config).await.unwrap();
             let committee = committee.clone();
@@ -148,15 +158,39 @@ impl Cluster {
                 key,
             };
             let (limits, namespace) = (Limits::default(), NAMESPACE.to_vec());
-            let config =
-                link::ServerConfig { key: link_key, namespace: namespace.clone(), limits: limits.clone() };
+            let config = link::ServerConfig { key: link_key, namespace, limits };
             link::serve(context.child("server"), listener, config, node.clone());
-            let key = PrivateKey::from_seed(100);
-            let config = link::ClientConfig { key, namespace, peer, address, limits };
-            links.push(link::Client::start(context.child("link"), config));
+            links.push(connect(context, index, 100));
             nodes.push(node);
         }
         let client = Client::with_limits(context.child("client"), NETWORK, committee.clone(), links, limits);
         Self { nodes, client, committee }
     }
+
+    /// Starts the healer of a node, at so many bytes in a second.
+    pub(crate) fn heal(&self, context: &deterministic::Context, node: usize, bytes_per_second: u64) {
+        let links = (0..NODES).map(|peer| connect(context, peer, 200 + node as u64)).collect();
+        let limits = ClientLimits {
+            get_timeout: Duration::from_secs(10),
+            call_timeout: Duration::from_secs(5),
+            ..ClientLimits::default()
+        };
+        let committee = self.committee.clone();
+        let client = Client::with_limits(context.child("heal_client"), NETWORK, committee, links, limits);
+        let config = HealerConfig { node, bytes_per_second };
+        let healer = Healer::new(context.child("healer"), self.nodes[node].store.clone(), client, config);
+        context.child("heal").spawn(|_| healer.run());
+    }
+}
+
+/// A link to a node, of whoever has this key.
+fn connect(context: &deterministic::Context, node: usize, key: u64) -> link::Client {
+    let config = link::ClientConfig {
+        key: PrivateKey::from_seed(key),
+        namespace: NAMESPACE.to_vec(),
+        peer: PrivateKey::from_seed(node as u64).public_key(),
+        address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1000 + node as u16)),
+        limits: Limits::default(),
+    };
+    link::Client::start(context.child("link"), config)
 }

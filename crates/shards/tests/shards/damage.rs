@@ -102,7 +102,7 @@ async fn contents(context: &deterministic::Context, name: &[u8]) -> Bytes {
 }
 
 /// Where `needle` is in a segment on disk.
-async fn find(context: &deterministic::Context, needle: &[u8]) -> (Vec<u8>, u64) {
+pub(crate) async fn find(context: &deterministic::Context, needle: &[u8]) -> (Vec<u8>, u64) {
     for name in context.scan(PARTITION).await.unwrap() {
         let bytes = contents(context, &name).await;
         if let Some(at) = bytes.windows(needle.len()).position(|window| window == needle) {
@@ -112,7 +112,7 @@ async fn find(context: &deterministic::Context, needle: &[u8]) -> (Vec<u8>, u64)
     panic!("not on disk");
 }
 
-async fn rot(context: &deterministic::Context, name: &[u8], offset: u64) {
+pub(crate) async fn rot(context: &deterministic::Context, name: &[u8], offset: u64) {
     let (blob, _) = context.open(PARTITION, name).await.unwrap();
     let byte = blob.read_at(offset, 1, ReadOptions::default()).await.unwrap().coalesce().as_ref()[0];
     blob.write_at(offset, vec![byte ^ 4], WriteOptions::default()).await.unwrap();
@@ -120,7 +120,7 @@ async fn rot(context: &deterministic::Context, name: &[u8], offset: u64) {
 }
 
 /// Twelve synced chunks over several sealed segments.
-fn filled() -> (Vec<EncodedChunk>, Checkpoint) {
+pub(crate) fn filled() -> (Vec<EncodedChunk>, Checkpoint) {
     let (chunks, checkpoint) = deterministic::Runner::default().start_and_recover(|context| async move {
         let store = open(&context).await.unwrap();
         let chunks: Vec<_> = (0..12).map(|number| chunk(number, 1 << 20)).collect();

@@ -5,6 +5,8 @@ mod cluster;
 mod collect;
 mod crash;
 mod damage;
+mod heal;
+mod scrub;
 mod store;
 
 use blob::{Code, EncodedChunk};

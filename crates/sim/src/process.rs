@@ -1,0 +1,295 @@
+//! A node's process: started on its machine, watched, started again when it dies.
+//!
+//! What lies beside the key (the permit to vote for the first time) outlives the storage; all else is on the machine's
+//! disk. A panic is how the engine says that it cannot go on: a supervisor starts the process again, as the real one
+//! does. A panic that no injected fault of the machine explains is a finding.
+
+use chain::{
+    application::Network as Facts,
+    applied::Applied,
+    block::engine_key,
+    engine::{Blocks, Timeouts},
+    index::{Index, Memory},
+    mempool::Mempool,
+    network::{Channels, QUOTAS},
+};
+use commonware_cryptography::ed25519;
+use commonware_p2p::simulated::Oracle;
+use commonware_runtime::{
+    Blob as _, Clock as _, Network as _, Quota, Spawner as _, Storage as _, Supervisor as _, deterministic,
+};
+use commonware_utils::sync::Mutex;
+use futures::future::select_all;
+use node::{
+    Parts, Upkeep,
+    voting::{self, Found, Standing},
+};
+use proof::{Header, SecretKey};
+use shards::{ScrubPace, StoreConfig};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use trial::{
+    adversary::{self, Acts, Adversary, Door, Place, Rogue},
+    check::BlockSeen,
+    world::{Context, Loss, Machine},
+};
+
+/// The engine's simulated network.
+pub(crate) type Peers = Oracle<ed25519::PublicKey, deterministic::Context>;
+
+/// Where nodes serve gateways.
+pub(crate) const PORT: u16 = 4000;
+/// Partition of the second disk, with the marker that a voter leaves beside its journal.
+const MARKER: &str = "voter";
+/// Partition of the second disk, with the journal of votes.
+const JOURNAL: &str = "node-chain-votes-0";
+/// How long a supervisor waits before it starts a process that died.
+const RESTART_AFTER: Duration = Duration::from_millis(500);
+/// Bytes of shards that a node heals in a second at most, as in a node's configuration if nothing else is written there.
+const HEAL_BYTES_PER_SECOND: u64 = 32 << 20;
+/// How often a running node's newest block is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Bytes of a segment of a shard log.
+const SEGMENT_BYTES: u64 = 4 << 20;
+
+/// What can be observed of a running node.
+#[derive(Clone)]
+pub struct Alive {
+    /// What it has applied and proved.
+    pub applied: Applied,
+    /// Its blocks.
+    pub blocks: Blocks,
+    /// Transactions that wait.
+    pub mempool: Mempool,
+    /// Whether it votes.
+    pub votes: bool,
+}
+
+/// A node: its machine, and what outlives its processes. Clones share everything.
+#[derive(Clone)]
+pub struct Seat {
+    /// Its machine.
+    pub machine: Machine,
+    key: SecretKey,
+    adversary: Option<Adversary>,
+    seed: u64,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// The permit that lies beside the key.
+    permit: AtomicBool,
+    /// How often its process was started.
+    starts: AtomicU32,
+    /// Which of its lives this is: a new one begins when it is started and when it is killed. A supervisor cares for one.
+    life: AtomicU64,
+    /// Whether its disk is made to fail, so that a panic is the right answer.
+    excused: AtomicBool,
+    alive: Mutex<Option<Alive>>,
+    seen: Mutex<Vec<BlockSeen>>,
+    panics: Mutex<Vec<String>>,
+}
+
+impl Seat {
+    /// A node that has never run.
+    pub(crate) fn new(machine: Machine, key: SecretKey, adversary: Option<Adversary>, seed: u64) -> Self {
+        let shared = Shared {
+            permit: AtomicBool::new(true),
+            starts: AtomicU32::new(0),
+            life: AtomicU64::new(0),
+            excused: AtomicBool::new(false),
+            alive: Mutex::default(),
+            seen: Mutex::default(),
+            panics: Mutex::default(),
+        };
+        Self { machine, key, adversary, seed, shared: Arc::new(shared) }
+    }
+
+    /// What can be observed of it, if it runs.
+    pub fn alive(&self) -> Option<Alive> {
+        self.shared.alive.lock().clone()
+    }
+
+    /// Stops its process, for good until it is started.
+    pub fn kill(&self, loss: Loss) {
+        self.shared.life.fetch_add(1, Ordering::Relaxed);
+        self.machine.kill(loss);
+        *self.shared.alive.lock() = None;
+    }
+
+    /// Whether its panics are to be expected.
+    pub fn excuse(&self, excused: bool) {
+        self.shared.excused.store(excused, Ordering::Relaxed);
+    }
+
+    pub(crate) fn starts(&self) -> u32 {
+        self.shared.starts.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn take_seen(&self) -> Vec<BlockSeen> {
+        std::mem::take(&mut self.shared.seen.lock())
+    }
+
+    pub(crate) fn take_panics(&self) -> Vec<String> {
+        std::mem::take(&mut self.shared.panics.lock())
+    }
+
+    /// Whether it may vote, as the node's own rule says from what it finds.
+    async fn standing(&self, context: &Context) -> Standing {
+        let partitions = self.machine.second_disk().partitions();
+        let has = |name: &str| partitions.iter().any(|partition| partition == name);
+        let permit = self.shared.permit.load(Ordering::Relaxed);
+        let found = Found { permit, marker: has(MARKER), journal: has(JOURNAL) };
+        let standing = voting::decide(found);
+        if standing == Standing::Voter && !found.marker {
+            let votes = context.child("votes").on_second_disk();
+            let (marker, _) = votes.open(MARKER, b"voter").await.expect("a new disk takes a file");
+            marker.sync().await.expect("a new disk syncs");
+        }
+        standing
+    }
+}
+
+/// Starts a node's processes.
+#[derive(Clone)]
+pub(crate) struct Launcher {
+    pub(crate) seat: Seat,
+    pub(crate) facts: Arc<Facts>,
+    pub(crate) links: Peers,
+    pub(crate) acts: Acts,
+    /// Where all nodes serve gateways and one another, in the order of the committee.
+    pub(crate) nodes: Vec<SocketAddr>,
+}
+
+impl Launcher {
+    /// Starts the process, and again whenever it dies by itself, until it is killed.
+    pub(crate) fn start(self, context: deterministic::Context) {
+        let life = self.seat.shared.life.fetch_add(1, Ordering::Relaxed) + 1;
+        self.launch();
+        context.spawn(move |context| self.supervise(context, life));
+    }
+
+    fn launch(&self) {
+        let launcher = self.clone();
+        self.seat.machine.start(move |context| launcher.run(context));
+    }
+
+    async fn supervise(self, context: deterministic::Context, life: u64) {
+        let shared = &self.seat.shared;
+        let is_over = || shared.life.load(Ordering::Relaxed) != life;
+        loop {
+            self.seat.machine.ended().await;
+            if is_over() {
+                return;
+            }
+            *shared.alive.lock() = None;
+            let excused = self.seat.adversary.is_some() || shared.excused.load(Ordering::Relaxed);
+            if !excused {
+                let panic = self.seat.machine.panicked();
+                shared.panics.lock().push(panic.unwrap_or_else(|| "its process ended".into()));
+            }
+            context.sleep(RESTART_AFTER).await;
+            if is_over() {
+                return;
+            }
+            self.launch();
+        }
+    }
+
+    /// The process.
+    async fn run(self, context: Context) {
+        let seat = self.seat.clone();
+        let votes = seat.standing(&context).await == Standing::Voter;
+        context.child("permit").spawn({
+            let seat = seat.clone();
+            move |context| spend_permit(context, seat)
+        });
+        let starts = seat.shared.starts.fetch_add(1, Ordering::Relaxed);
+        let rogue = seat.adversary.map(|adversary| {
+            let place = Place { genesis: &self.facts.genesis, key: &seat.key, votes };
+            let seed = seat.seed.wrapping_add(u64::from(starts));
+            Rogue::new(context.child("rogue"), adversary, &place, seed, &self.acts)
+        });
+        let control = self.links.control(engine_key(&seat.key.public_key()));
+        let mut pairs = Vec::new();
+        for (channel, per_second) in QUOTAS {
+            let pair = control.register(channel, Quota::per_second(per_second)).await;
+            pairs.push(pair.expect("the simulated network runs as long as anybody"));
+        }
+        let mut pairs = pairs.into_iter();
+        let channels = Channels::register(|_, _| pairs.next().expect("one for each"));
+        let channels = adversary::channels(channels, rogue.as_ref());
+        let listener = context.bind(seat.machine.address(PORT)).await.expect("the port is free");
+        let parts = Parts {
+            network: self.facts.clone(),
+            key: seat.key.clone(),
+            votes,
+            voting: context.child("voting").on_second_disk(),
+            partition: "node".into(),
+            shards: StoreConfig { segment_bytes: SEGMENT_BYTES, ..StoreConfig::new("shards") },
+            index: Index::open(Memory::default()).expect("memory opens"),
+            timeouts: Timeouts::default(),
+            upkeep: Upkeep {
+                nodes: self.nodes,
+                heal_bytes_per_second: HEAL_BYTES_PER_SECOND,
+                scrub: ScrubPace::default(),
+            },
+        };
+        let node = node::assemble(
+            context.child("node"),
+            parts,
+            channels,
+            self.links.manager(),
+            control,
+            listener,
+            |front| Door::new(front, rogue),
+        )
+        .await
+        .expect("the shard log opens");
+        let alive = Alive { applied: node.applied, blocks: node.blocks, mempool: node.mempool, votes };
+        *seat.shared.alive.lock() = Some(alive.clone());
+        context.child("look").spawn({
+            let seat = seat.clone();
+            move |context| look(context, seat, alive.applied, starts)
+        });
+        // None of them ends unless something is badly wrong; then so does this process, and how makes no difference.
+        let _ = select_all([node.consensus, node.keeper, node.upkeep, node.server]).await;
+    }
+}
+
+/// Spends the permit when the journal of votes has begun.
+async fn spend_permit(context: Context, seat: Seat) {
+    while !seat.machine.second_disk().partitions().iter().any(|partition| partition == JOURNAL) {
+        context.sleep(voting::LOOK_EVERY).await;
+    }
+    seat.shared.permit.store(false, Ordering::Relaxed);
+}
+
+/// Writes down what the node says it has applied.
+async fn look(context: Context, seat: Seat, applied: Applied, starts: u32) {
+    let mut height = 0;
+    loop {
+        if let Some(newest) = applied.newest().filter(|newest| newest.header.height > height) {
+            height = newest.header.height;
+            seat.shared.seen.lock().push(block_seen(&newest.header, starts));
+        }
+        context.sleep(LOOK_EVERY).await;
+    }
+}
+
+/// What the agreement checker wants to know of a block.
+pub(crate) fn block_seen(header: &Header, restarts: u32) -> BlockSeen {
+    BlockSeen {
+        restarts,
+        height: header.height,
+        block: header.digest(),
+        state_root: header.state_root,
+        time_ms: header.time_ms,
+    }
+}
