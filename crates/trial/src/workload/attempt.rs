@@ -44,6 +44,7 @@ pub(super) fn outcome_of(error: Error, stage: Stage) -> Outcome {
         | Error::Unknown(_)
         | Error::Unavailable(_)
         | Error::Full
+        | Error::NotYet
         | Error::BucketNotEmpty
         | Error::InvalidPartOrder
         | Error::PartTooSmall { .. }
