@@ -39,9 +39,25 @@ def test_rclone_keeps_a_tree(rclone, bucket, tmp_path):
     rclone("check", source, f"s3:{bucket}/tree")
     rclone("move", f"s3:{bucket}/tree", f"s3:{bucket}/moved")
     rclone("check", source, f"s3:{bucket}/moved")
-    # `purge` would ask for all versions, which only approvers can destroy.
     rclone("delete", f"s3:{bucket}/moved")
     assert rclone("lsf", "-R", f"s3:{bucket}").stdout == ""
+
+
+def test_what_rclone_purges_comes_back(rclone, network, bucket, tmp_path):
+    source, back, past = tmp_path / "source", tmp_path / "back", tmp_path / "past"
+    digests = tree(source)
+    rclone("copy", source, f"s3:{bucket}/tree")
+    height = network.json("status")[0]["height"]
+    # Lists all versions, deletes each by its id, then the bucket.
+    rclone("purge", f"s3:{bucket}")
+    assert bucket not in [item["bucket"] for item in network.json("ls")]
+    rclone("copy", f"s3:{bucket}--at-{height}/tree", past)
+    assert sums(past) == digests
+    *_, done = network.json("undelete", bucket)
+    assert (done["bucket_undeleted"], done["keys"]) == (True, len(digests))
+    rclone("check", source, f"s3:{bucket}/tree")
+    rclone("copy", f"s3:{bucket}/tree", back)
+    assert sums(back) == digests
 
 
 def test_rclone_keeps_300_mb_in_parts(rclone, bucket, tmp_path):

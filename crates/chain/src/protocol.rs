@@ -106,6 +106,8 @@ wire_enum! {
         2 => Version(at: TenantVersion),
         /// A multipart upload's record, entry and sealed bytes.
         3 => Upload(of: TenantUpload),
+        /// A bucket's record, whether a version is hidden, its record, and its entry and attached bytes.
+        4 => Shown(at: TenantVersion),
     }
 }
 
@@ -152,6 +154,10 @@ impl Subject {
             Self::Version(TenantVersion { tenant, place, version }) => {
                 vec![key::bucket(tenant, &place.bucket), key::version(tenant, place, version)]
             }
+            Self::Shown(TenantVersion { tenant, place, version }) => {
+                let hidden = key::hidden(tenant, place, version);
+                vec![key::bucket(tenant, &place.bucket), hidden, key::version(tenant, place, version)]
+            }
             Self::Upload(TenantUpload { tenant, upload }) => vec![key::upload(tenant, upload)],
         }
     }
@@ -180,6 +186,12 @@ wire_enum! {
         2 => Uploads(of: UploadsQuery),
         /// The newest parts of an upload, by number; also of one that was closed, for what they became is made of them.
         3 => Parts(of: PartsQuery),
+        /// A bucket's versions and delete markers, by key, newest first.
+        4 => Versions(of: VersionsQuery),
+        /// Which version of a key is current.
+        5 => Current(of: TenantPlace),
+        /// The newest block whose time is not after this one, milliseconds since the Unix epoch.
+        6 => Moment(time_ms: u64),
     }
 }
 
@@ -223,6 +235,52 @@ wire_struct! {
         pub after: After,
         /// Objects and common prefixes at most; zero or more than [`PAGE_ENTRIES_MAX`] count as that.
         pub limit: u16,
+    }
+}
+
+wire_struct! {
+    /// Which versions.
+    pub struct VersionsQuery {
+        /// Whose.
+        pub tenant: TenantId,
+        /// The bucket.
+        pub bucket: BucketName,
+        /// Keys begin with this.
+        pub prefix: KeyText,
+        /// As in [`ObjectsQuery::delimiter`].
+        pub delimiter: KeyText,
+        /// Where to go on.
+        pub after: AfterVersion,
+        /// Versions and common prefixes at most; zero or more than [`PAGE_ENTRIES_MAX`] count as that.
+        pub limit: u16,
+        /// Whether hidden versions are listed too.
+        pub hidden: bool,
+        /// Only the key that is the prefix itself.
+        pub exact: bool,
+    }
+}
+
+wire_enum! {
+    /// Where a listing of versions goes on.
+    pub enum AfterVersion {
+        /// At the beginning.
+        0 => Start,
+        /// With the first key greater than this text, which need not be a key.
+        1 => Key(text: KeyText),
+        /// With the first key greater than all that begin with this.
+        2 => Prefix(text: KeyText),
+        /// With what is older at this very key.
+        3 => Place(place: AfterPlace),
+    }
+}
+
+wire_struct! {
+    /// A key and a place in the chain.
+    pub struct AfterPlace {
+        /// The key.
+        pub key: KeyText,
+        /// The place.
+        pub version: VersionId,
     }
 }
 
@@ -435,6 +493,58 @@ wire_enum! {
         3 => Uploads(page: UploadsPage),
         /// Of parts.
         4 => Parts(page: PartsPage),
+        /// Of versions.
+        5 => Versions(page: VersionsPage),
+        /// The current version, if any.
+        6 => Current(version: List<VersionId, 1>),
+        /// The block, if there is one.
+        7 => Moment(moment: List<Moment, 1>),
+    }
+}
+
+wire_struct! {
+    /// A page of versions.
+    pub struct VersionsPage {
+        /// The versions, by key, newest first.
+        pub versions: List<ListedVersion, PAGE_ENTRIES_MAX>,
+        /// Common prefixes, in order.
+        pub prefixes: List<KeyText, PAGE_ENTRIES_MAX>,
+        /// Where the next page begins, if more may follow. A page may be empty and yet not the last.
+        pub next: List<AfterVersion, 1>,
+    }
+}
+
+wire_struct! {
+    /// A version or delete marker.
+    pub struct ListedVersion {
+        /// Its entry.
+        pub entry: VersionEntry,
+        /// Its sealed body; a marker has none.
+        pub sealed: List<Sealed, 1>,
+        /// Whether it is the key's current version.
+        pub current: bool,
+        /// Since when it is hidden, if it is.
+        pub hidden: List<HiddenSince, 1>,
+    }
+}
+
+wire_struct! {
+    /// When a version was hidden.
+    pub struct HiddenSince {
+        /// The place in the chain.
+        pub changed: VersionId,
+        /// Block time, milliseconds since the Unix epoch.
+        pub time_ms: u64,
+    }
+}
+
+wire_struct! {
+    /// A block.
+    pub struct Moment {
+        /// Its height.
+        pub height: u64,
+        /// Its time, milliseconds since the Unix epoch.
+        pub time_ms: u64,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
 use bytes::Bytes;
 use commonware_macros::select;
 use commonware_runtime::Clock;
-use ledger::{Record, StateKey, key};
+use ledger::{Record, StateKey, key, record::Kind};
 use proof::{Digest, PublicKey, SignedTransaction, finality::FinalizedHeader, merkle, wire::List};
 use std::{future::Future, sync::Arc, time::Duration};
 use tracing::error;
@@ -197,8 +197,12 @@ impl<E: Clock, R: StateReader, S: Store> Query<E, R, S> {
     /// What the record names by hash.
     async fn named(&self, subject: &Subject, record: Option<Record>) -> Result<Named, Failure> {
         let version = match (subject, record) {
-            (Subject::Head(at), Some(Record::Head(head))) => Some((at.tenant, &at.place, head.version)),
-            (Subject::Version(at), Some(Record::Version(_))) => Some((at.tenant, &at.place, at.version)),
+            (Subject::Head(at), Some(Record::Head(head))) if head.kind != Kind::Nothing => {
+                Some((at.tenant, &at.place, head.version))
+            }
+            (Subject::Version(at) | Subject::Shown(at), Some(Record::Version(_))) => {
+                Some((at.tenant, &at.place, at.version))
+            }
             (Subject::Upload(of), Some(Record::Upload(upload))) => {
                 self.indexed(upload.version.height).await?;
                 let upload = self.index.upload(&of.tenant, &of.upload)?;

@@ -4,7 +4,7 @@ use crate::{entries::Position, execute::BlockContext};
 use proof::{
     BucketName, PublicKey, SignedTransaction, TenantId, UploadId, VersionId,
     entry::{PartEntry, UploadEntry, VersionEntry, VersionKind},
-    transaction::Operation,
+    transaction::{Operation, Place},
 };
 
 /// A bucket began a life.
@@ -31,6 +31,36 @@ pub struct BucketDeleted {
     pub version: VersionId,
     /// Block time, milliseconds since the Unix epoch.
     pub time_ms: u64,
+}
+
+/// A deleted bucket lives on, with the keys it had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketUndeleted {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Its name.
+    pub bucket: BucketName,
+    /// The place in the chain at which it was undeleted; its life began where it was created.
+    pub version: VersionId,
+}
+
+/// A version was hidden, or shown again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VisibilityChanged {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Where.
+    pub place: Place,
+    /// Which.
+    pub version: VersionId,
+    /// The change's place in the chain.
+    pub changed: VersionId,
+    /// Block time of that, milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// Whether it is hidden from here on.
+    pub hidden: bool,
+    /// If which version is current changed with it: that version, or none.
+    pub current: Option<Option<VersionId>>,
 }
 
 /// A multipart upload takes no more parts.
@@ -66,8 +96,12 @@ pub enum Effect {
     BucketCreated(BucketCreated),
     /// A bucket ended its life.
     BucketDeleted(BucketDeleted),
+    /// A bucket's life goes on.
+    BucketUndeleted(BucketUndeleted),
     /// A key has a new current version.
     VersionAdded(VersionEntry),
+    /// A version was hidden, or shown again.
+    VisibilityChanged(VisibilityChanged),
     /// A multipart upload was opened.
     UploadOpened(UploadEntry),
     /// A part was added or replaced.
@@ -117,5 +151,29 @@ fn of(position: &Position, operation: &Operation) -> Vec<Effect> {
         Operation::CreateTenant(create) => vec![signer(create.key, true)],
         Operation::AddKey(add) => vec![signer(add.key, true)],
         Operation::RevokeKey(revoke) => vec![signer(revoke.key, false)],
+        Operation::HideVersion(hide) => {
+            let current = hide.succession.first().map(|succession| succession.successor.first().copied());
+            vec![visibility(position, &hide.place, hide.version, true, current)]
+        }
+        Operation::UnhideVersion(show) => {
+            let current = show.current.then_some(Some(show.version));
+            vec![visibility(position, &show.place, show.version, false, current)]
+        }
+        Operation::UndeleteBucket(undelete) => {
+            let bucket = undelete.bucket.clone();
+            vec![Effect::BucketUndeleted(BucketUndeleted { tenant, bucket, version })]
+        }
     }
+}
+
+fn visibility(
+    position: &Position,
+    place: &Place,
+    version: VersionId,
+    hidden: bool,
+    current: Option<Option<VersionId>>,
+) -> Effect {
+    let Position { tenant, version: changed, time_ms } = *position;
+    let place = place.clone();
+    Effect::VisibilityChanged(VisibilityChanged { tenant, place, version, changed, time_ms, hidden, current })
 }

@@ -40,6 +40,18 @@ pub fn version(tenant: &TenantId, place: &Place, version: &VersionId) -> StateKe
     sha256("outlast/state/version/1", &[&tenant.0, bucket.as_bytes(), key.as_bytes(), &version.encode()])
 }
 
+/// Of the [`Visibility`](crate::record::Visibility) of a key's versions.
+pub fn visibility(tenant: &TenantId, place: &Place) -> StateKey {
+    let (bucket, key) = (place.bucket.as_str(), place.key.as_str());
+    sha256("outlast/state/visibility/1", &[&tenant.0, bucket.as_bytes(), key.as_bytes()])
+}
+
+/// Of what a version is [`Hidden`](crate::record::Hidden) by.
+pub fn hidden(tenant: &TenantId, place: &Place, version: &VersionId) -> StateKey {
+    let (bucket, key) = (place.bucket.as_str(), place.key.as_str());
+    sha256("outlast/state/hidden/1", &[&tenant.0, bucket.as_bytes(), key.as_bytes(), &version.encode()])
+}
+
 /// Of an [`Upload`](crate::record::Upload).
 pub fn upload(tenant: &TenantId, upload: &UploadId) -> StateKey {
     sha256("outlast/state/upload/1", &[&tenant.0, &upload.0])

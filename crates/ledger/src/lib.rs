@@ -20,7 +20,15 @@
 //! A key's *head* names its current version, an object or a delete marker. Versions are never changed or removed. A
 //! bucket counts its *live* keys, those whose current version is an object, and can be deleted when there are none.
 //! Deleting keeps all versions; creating the bucket again starts a new life in which heads of the earlier one count as
-//! absent: a head older than its bucket's creation is not current.
+//! absent: a head older than its bucket's creation is not current. Undeleting the bucket instead goes on with its last
+//! life.
+//!
+//! # Hiding
+//!
+//! A version can be hidden and shown again, which changes nothing but what is current: a key's head is its newest
+//! version that is not hidden. Records do not tell which version comes before another, so whoever hides the current
+//! one names its successor, and proves to have known all of the key's hidden versions by naming how often any was
+//! hidden or shown.
 
 mod admit;
 mod effects;
@@ -32,9 +40,13 @@ mod overlay;
 mod reads;
 pub mod record;
 mod refusal;
+mod visibility;
 
 pub use admit::{Inadmissible, admit};
-pub use effects::{BucketCreated, BucketDeleted, Effect, SignerChanged, UploadClosed, effects};
+pub use effects::{
+    BucketCreated, BucketDeleted, BucketUndeleted, Effect, SignerChanged, UploadClosed, VisibilityChanged,
+    effects,
+};
 pub use execute::{BlockContext, Execution, execute};
 pub use key::StateKey;
 pub use overlay::View;

@@ -6,6 +6,7 @@ use crate::{
     overlay::{Overlay, View},
     record::{Bucket, Head, Kind, Part, Signer, Tenant, Upload, UploadState, Version},
     refusal::Refusal,
+    visibility::{hide_version, unhide_version},
 };
 use proof::{
     BucketName, PublicKey, TenantId, UploadId,
@@ -41,11 +42,14 @@ pub(crate) fn apply<V: View>(
         }
         Operation::AddKey(add) => enroll(state, &position.tenant, &add.key, position.time_ms),
         Operation::RevokeKey(revoke) => revoke_key(state, &position.tenant, &revoke.key),
+        Operation::HideVersion(hide) => hide_version(position, state, hide),
+        Operation::UnhideVersion(show) => unhide_version(position, state, show),
+        Operation::UndeleteBucket(undelete) => undelete_bucket(position, state, &undelete.bucket),
     }
 }
 
 /// The bucket, if it exists and is not deleted.
-fn live_bucket<V: View>(
+pub(crate) fn live_bucket<V: View>(
     state: &Overlay<'_, V>,
     tenant: &TenantId,
     bucket: &BucketName,
@@ -91,6 +95,21 @@ fn delete_bucket<V: View>(
     Ok(())
 }
 
+/// All heads are as they were when it was deleted, and none of them is an object.
+fn undelete_bucket<V: View>(
+    position: &Position,
+    state: &mut Overlay<'_, V>,
+    bucket: &BucketName,
+) -> Result<(), Refusal> {
+    let key = key::bucket(&position.tenant, bucket);
+    let bucket = state.read::<Bucket>(&key).ok_or(Refusal::NoSuchBucket)?;
+    if !bucket.deleted {
+        return Err(Refusal::BucketExists);
+    }
+    state.write(key, Bucket { deleted: false, ..bucket });
+    Ok(())
+}
+
 /// Adds a version, makes it current and keeps the bucket's count of live keys.
 fn add_version<V: View>(
     position: &Position,
@@ -99,9 +118,24 @@ fn add_version<V: View>(
     kind: VersionKind,
 ) -> Result<(), Refusal> {
     let tenant = &position.tenant;
+    let Position { version, time_ms, .. } = *position;
+    let entry = position.version_entry(place, kind.clone()).digest();
+    let kind = if matches!(kind, VersionKind::Object(_)) { Kind::Object } else { Kind::Marker };
+    set_head(state, tenant, place, Head { version, kind: kind.clone(), time_ms, entry })?;
+    state.write(key::version(tenant, place, &version), Version { kind, time_ms, entry });
+    Ok(())
+}
+
+/// Makes a version current, or none, and keeps the bucket's count of live keys.
+pub(crate) fn set_head<V: View>(
+    state: &mut Overlay<'_, V>,
+    tenant: &TenantId,
+    place: &Place,
+    head: Head,
+) -> Result<(), Refusal> {
     let (bucket_key, bucket) = live_bucket(state, tenant, &place.bucket)?;
     let was_live = head_of(state, tenant, place)?.is_some_and(|head| head.kind == Kind::Object);
-    let is_live = matches!(kind, VersionKind::Object(_));
+    let is_live = head.kind == Kind::Object;
     let live = match (was_live, is_live) {
         (false, true) => bucket.live.checked_add(1).ok_or(Refusal::Exhausted)?,
         (true, false) => bucket.live.checked_sub(1).expect("a live key is counted"),
@@ -110,11 +144,7 @@ fn add_version<V: View>(
     if was_live != is_live {
         state.write(bucket_key, Bucket { live, ..bucket });
     }
-    let Position { version, time_ms, .. } = *position;
-    let entry = position.version_entry(place, kind).digest();
-    let kind = if is_live { Kind::Object } else { Kind::Marker };
-    state.write(key::version(tenant, place, &version), Version { kind: kind.clone(), time_ms, entry });
-    state.write(key::head(tenant, place), Head { version, kind, time_ms, entry });
+    state.write(key::head(tenant, place), head);
     Ok(())
 }
 

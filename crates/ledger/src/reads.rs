@@ -2,7 +2,7 @@
 
 use crate::key::{self, StateKey};
 use proof::{
-    SignedTransaction, TenantId,
+    SignedTransaction, TenantId, VersionId,
     transaction::{Operation, Place, Precondition},
 };
 
@@ -22,6 +22,18 @@ pub fn reads(signed: &SignedTransaction) -> Vec<StateKey> {
 
 fn of_place(tenant: &TenantId, place: &Place) -> Vec<StateKey> {
     vec![key::bucket(tenant, &place.bucket), key::head(tenant, place)]
+}
+
+/// A key's head, and of these versions all there is.
+fn of_versions<'a>(
+    tenant: &TenantId,
+    place: &Place,
+    versions: impl IntoIterator<Item = &'a VersionId>,
+) -> Vec<StateKey> {
+    let versions = versions.into_iter();
+    let of = |version| [key::version(tenant, place, version), key::hidden(tenant, place, version)];
+    let keys = of_place(tenant, place).into_iter().chain([key::visibility(tenant, place)]);
+    keys.chain(versions.flat_map(of)).collect()
 }
 
 fn of_precondition(tenant: &TenantId, precondition: &Precondition) -> Vec<StateKey> {
@@ -51,5 +63,11 @@ fn of_operation(tenant: &TenantId, operation: &Operation) -> Vec<StateKey> {
         }
         Operation::AddKey(add) => vec![key::tenant(tenant), key::signer(tenant, &add.key)],
         Operation::RevokeKey(revoke) => vec![key::tenant(tenant), key::signer(tenant, &revoke.key)],
+        Operation::HideVersion(hide) => {
+            let successors = hide.succession.iter().flat_map(|succession| succession.successor.iter());
+            of_versions(tenant, &hide.place, successors.chain([&hide.version]))
+        }
+        Operation::UnhideVersion(show) => of_versions(tenant, &show.place, [&show.version]),
+        Operation::UndeleteBucket(undelete) => vec![key::bucket(tenant, &undelete.bucket)],
     }
 }

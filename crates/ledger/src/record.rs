@@ -62,11 +62,14 @@ proof::wire_enum! {
         0 => Object,
         /// A delete marker.
         1 => Marker,
+        /// Nothing: of a head, when every version of its key is hidden.
+        2 => Nothing,
     }
 }
 
 proof::wire_struct! {
-    /// A key's newest version. It is current unless it is older than its bucket's `created`.
+    /// A key's newest version that is not hidden. It is current unless it is older than its bucket's `created`. Of
+    /// kind [`Kind::Nothing`] it names the version that was hidden last, and none is current.
     pub struct Head {
         /// Which.
         pub version: VersionId,
@@ -82,7 +85,27 @@ proof::wire_struct! {
 impl Head {
     /// Whether it is the key's current version in `bucket`, and not left over from before the bucket was deleted.
     pub fn is_current(&self, bucket: &Bucket) -> bool {
-        !bucket.deleted && self.version > bucket.created
+        self.kind != Kind::Nothing && !bucket.deleted && self.version > bucket.created
+    }
+}
+
+proof::wire_struct! {
+    /// How often versions of a key were hidden or shown again. Not there for keys of which none was.
+    pub struct Visibility {
+        /// The number of times.
+        pub revision: u32,
+    }
+}
+
+proof::wire_struct! {
+    /// Whether a version is hidden. Not there for versions that never were.
+    pub struct Hidden {
+        /// Whether it is.
+        pub hidden: bool,
+        /// The place in the chain at which that changed last.
+        pub changed: VersionId,
+        /// Block time of that, milliseconds since the Unix epoch.
+        pub changed_ms: u64,
     }
 }
 
@@ -192,6 +215,8 @@ records! {
     7 => Upload,
     8 => Part,
     9 => Outcome,
+    10 => Visibility,
+    11 => Hidden,
 }
 
 impl Record {

@@ -74,6 +74,14 @@ refusals! {
     21 => KeyMissing: "the key has no object and was to have a certain version; read it and decide again",
     /// A key was to have a certain version and has another.
     22 => KeyChanged: "the key's current version is not the one it was to be; read it and decide again",
+    /// The key has no such version in the present life of its bucket.
+    23 => NoSuchVersion: "the key has no such version",
+    /// The version was to be hidden and is.
+    24 => VersionHidden: "the version is hidden already",
+    /// The version was to be shown again and is not hidden.
+    25 => VersionShown: "the version is not hidden",
+    /// Which version is current, or would be, is not what the transaction says.
+    26 => VersionsChanged: "the key's versions have changed meanwhile; read them again",
 
     /// The upload's id is taken.
     30 => UploadExists: "an upload with this id exists already; draw another id",

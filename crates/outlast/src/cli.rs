@@ -2,7 +2,8 @@
 
 use crate::{
     commands::{
-        drill, gateway, get, init, key, ls, mb, node, put, receipt, rm, stat, status, tenant, up, verify,
+        diff, drill, gateway, get, init, key, log, ls, mb, node, put, receipt, restore, rm, stat, status,
+        tenant, undelete, up, verify, versions,
     },
     failure::Failure,
     gateway::{Gateway, GatewayConfig},
@@ -28,6 +29,7 @@ Examples:
   outlast put cat.jpg photos/cat.jpg      store a file
   outlast get photos/cat.jpg -            print it
   outlast status                          how the network is
+  outlast undelete photos                 bring back what was deleted
   outlast drill                           delete a node while writing, and count what is lost
 
 Exit codes: 0 done, 1 failed, 2 arguments make no sense, 3 no such thing, 4 network not available,
@@ -98,6 +100,11 @@ enum Command {
     Ls(ls::Arguments),
     Stat(stat::Arguments),
     Rm(rm::Arguments),
+    Undelete(undelete::Arguments),
+    Versions(versions::Arguments),
+    Log(log::Arguments),
+    Diff(diff::Arguments),
+    Restore(restore::Arguments),
     Receipt(receipt::Arguments),
     Verify(verify::Arguments),
     Drill(drill::Arguments),
@@ -124,6 +131,11 @@ impl Cli {
             Command::Ls(arguments) => ls::run(&global, &arguments).map(|()| done),
             Command::Stat(arguments) => stat::run(&global, &arguments).map(|()| done),
             Command::Rm(arguments) => rm::run(&global, &arguments).map(|()| done),
+            Command::Undelete(arguments) => undelete::run(&global, &arguments).map(|()| done),
+            Command::Versions(arguments) => versions::run(&global, &arguments).map(|()| done),
+            Command::Log(arguments) => log::run(&global, &arguments).map(|()| done),
+            Command::Diff(arguments) => diff::run(&global, &arguments).map(|()| done),
+            Command::Restore(arguments) => restore::run(&global, &arguments).map(|()| done),
             Command::Receipt(arguments) => receipt::run(&global, &arguments).map(|()| done),
             Command::Verify(arguments) => verify::run(&global, &arguments).map(|()| done),
             Command::Drill(arguments) => drill::run(&global, &arguments),

@@ -92,14 +92,16 @@ impl From<vault::Error> for Failure {
             Error::NoSuchBucket => {
                 (Exit::NotFound, Some("`outlast ls` lists the buckets, `outlast mb BUCKET` makes one"))
             }
-            Error::NoSuchKey { marker: Some(_) } => {
-                (Exit::NotFound, Some("it was deleted, and its earlier versions are still there"))
-            }
+            Error::NoSuchKey { marker: Some(_) } => (
+                Exit::NotFound,
+                Some("it was deleted, and its versions are still there: `outlast undelete BUCKET/KEY`"),
+            ),
             Error::NoSuchKey { .. } => (Exit::NotFound, Some("`outlast ls BUCKET` lists the objects")),
             Error::NoSuchVersion => {
                 (Exit::NotFound, Some("`outlast stat BUCKET/KEY` shows the current version"))
             }
             Error::Marker { .. } | Error::NoSuchUpload => (Exit::NotFound, None),
+            Error::NotYet => (Exit::Usage, Some("name a time that is past, or a block that is")),
             Error::BucketExists | Error::PreconditionFailed | Error::Conflict => (Exit::Conflict, None),
             Error::BucketNotEmpty => (Exit::Conflict, None),
             Error::Overloaded => (Exit::Unavailable, Some("nothing was done; try again in a moment")),

@@ -42,6 +42,19 @@ impl Output {
     }
 }
 
+impl Output {
+    /// A count of what is done on standard error; hidden when that is no terminal.
+    pub(crate) fn count_bar(self, what: &str) -> ProgressBar {
+        if self.json || !io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template("{msg} {spinner} {pos} {per_sec}");
+        ProgressBar::new_spinner()
+            .with_style(style.expect("the template is right"))
+            .with_message(what.to_owned())
+    }
+}
+
 /// Prints a line on standard output.
 pub(crate) fn line(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();

@@ -218,6 +218,48 @@ crate::wire_struct! {
     }
 }
 
+crate::wire_struct! {
+    /// What becomes current when the current version is hidden.
+    pub struct Succession {
+        /// How often versions of the key were hidden or shown again before: whoever names the successor knew them all.
+        pub revision: u32,
+        /// The newest version that is older and not hidden; none when there is none.
+        pub successor: List<VersionId, 1>,
+    }
+}
+
+crate::wire_struct! {
+    /// Hide a version from listings and reads. It stays, and can be shown again.
+    pub struct HideVersion {
+        /// Where.
+        pub place: Place,
+        /// Which, object or delete marker.
+        pub version: VersionId,
+        /// Given exactly when the version is the key's current one.
+        pub succession: List<Succession, 1>,
+    }
+}
+
+crate::wire_struct! {
+    /// Show a hidden version again.
+    pub struct UnhideVersion {
+        /// Where.
+        pub place: Place,
+        /// Which.
+        pub version: VersionId,
+        /// Whether it becomes the key's current version, because none that is not hidden is newer.
+        pub current: bool,
+    }
+}
+
+crate::wire_struct! {
+    /// Bring back a deleted bucket, with the keys and versions that its last life had.
+    pub struct UndeleteBucket {
+        /// The bucket.
+        pub bucket: BucketName,
+    }
+}
+
 crate::wire_enum! {
     /// What a transaction does.
     pub enum Operation {
@@ -243,6 +285,12 @@ crate::wire_enum! {
         9 => AddKey(operation: AddKey),
         /// See [`RevokeKey`].
         10 => RevokeKey(operation: RevokeKey),
+        /// See [`HideVersion`].
+        11 => HideVersion(operation: HideVersion),
+        /// See [`UnhideVersion`].
+        12 => UnhideVersion(operation: UnhideVersion),
+        /// See [`UndeleteBucket`].
+        13 => UndeleteBucket(operation: UndeleteBucket),
     }
 }
 
@@ -267,7 +315,10 @@ impl Operation {
             | Self::AbortUpload(_)
             | Self::CreateTenant(_)
             | Self::AddKey(_)
-            | Self::RevokeKey(_) => Vec::new(),
+            | Self::RevokeKey(_)
+            | Self::HideVersion(_)
+            | Self::UnhideVersion(_)
+            | Self::UndeleteBucket(_) => Vec::new(),
         }
     }
 

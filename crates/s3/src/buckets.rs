@@ -64,7 +64,7 @@ pub(crate) async fn head_bucket<S: Store>(
     surface: &Surface<S>,
     request: S3Request<HeadBucketInput>,
 ) -> S3Result<S3Response<HeadBucketOutput>> {
-    surface.store.head_bucket(&bucket(&request.input.bucket)?).await.map_err(stored)?;
+    surface.existing(&request.input.bucket).await?;
     Ok(S3Response::new(HeadBucketOutput {
         bucket_region: Some(surface.region.clone()),
         ..HeadBucketOutput::default()
@@ -83,7 +83,7 @@ pub(crate) async fn get_bucket_location<S: Store>(
     surface: &Surface<S>,
     request: S3Request<GetBucketLocationInput>,
 ) -> S3Result<S3Response<GetBucketLocationOutput>> {
-    surface.store.head_bucket(&bucket(&request.input.bucket)?).await.map_err(stored)?;
+    surface.existing(&request.input.bucket).await?;
     // S3 has no name for us-east-1 here.
     let region = (surface.region != "us-east-1").then(|| surface.region.clone().into());
     Ok(S3Response::new(GetBucketLocationOutput { location_constraint: region }))
@@ -93,7 +93,7 @@ pub(crate) async fn get_bucket_versioning<S: Store>(
     surface: &Surface<S>,
     request: S3Request<GetBucketVersioningInput>,
 ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-    surface.store.head_bucket(&bucket(&request.input.bucket)?).await.map_err(stored)?;
+    surface.existing(&request.input.bucket).await?;
     let enabled = BucketVersioningStatus::from_static(BucketVersioningStatus::ENABLED);
     Ok(S3Response::new(GetBucketVersioningOutput {
         status: Some(enabled),

@@ -8,7 +8,7 @@ use crate::{
     host::Domains,
     refusal::{self, Refusal},
     store::Store,
-    surface::Surface,
+    surface::{Names, Surface},
 };
 use hyper::{
     Method, Request, Response, StatusCode,
@@ -55,6 +55,7 @@ impl Edge {
         let mut builder = S3ServiceBuilder::new(surface);
         builder.set_auth(Keys(config.keys.clone()));
         builder.set_host(domains.clone());
+        builder.set_validation(Names);
         let mut limits = S3Config::default();
         limits.xml_max_body_size = DOCUMENT_MAX as usize;
         // Forms are refused by the guard; should one come through, it is not gathered in memory.

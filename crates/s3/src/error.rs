@@ -80,6 +80,7 @@ pub(crate) fn stored(cause: vault::Error) -> S3Error {
         E::InvalidPart { .. } => S3ErrorCode::InvalidPart,
         E::InvalidPartOrder => S3ErrorCode::InvalidPartOrder,
         E::PartTooSmall { .. } => S3ErrorCode::EntityTooSmall,
+        E::NotYet => S3ErrorCode::InvalidArgument,
         E::PreconditionFailed => return precondition_failed(),
         E::Conflict => S3ErrorCode::ConditionalRequestConflict,
         E::Overloaded => {

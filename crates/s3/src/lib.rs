@@ -7,8 +7,8 @@
 //! 3. `guard`, `features`: what must be signed, and which headers are honoured. All else is refused.
 //! 4. `body`, `framing`: watch the body as it comes.
 //! 5. The crate `s3s`: verifies the signature, parses the operation, writes the answer.
-//! 6. `surface`: the operations, in `buckets`, `objects`, `copying`, `multipart` and `listing`, with `conditions`,
-//!    `integrity`, `digest`, `whole` and `attributes` beside them.
+//! 6. `surface`: the operations, in `buckets`, `objects`, `deleting`, `copying`, `multipart`, `listing` and `versions`,
+//!    with `conditions`, `integrity`, `digest`, `whole` and `attributes` beside them.
 //! 7. [`Store`]: the vault, where all truth is.
 //!
 //! Nothing becomes visible before the whole body was received, verified against every hash that the request carries,
@@ -20,6 +20,7 @@ mod buckets;
 mod conditions;
 mod config;
 mod copying;
+mod deleting;
 mod digest;
 mod edge;
 mod error;
@@ -36,6 +37,7 @@ mod server;
 mod socket;
 mod store;
 mod surface;
+mod versions;
 mod whole;
 
 pub use config::{Config, SecretKey};

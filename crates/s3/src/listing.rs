@@ -8,10 +8,10 @@ use crate::{
     attributes::{etag, timestamp},
     error::{invalid_argument, stored},
     store::Store,
-    surface::{Surface, bucket, limit},
+    surface::{Surface, View, limit},
 };
 use s3s::{S3Request, S3Response, S3Result, dto::*};
-use vault::{ListAfter, ListRequest, Listed, Page};
+use vault::{ListAfter, ListRequest, Listed, Metadata, Page};
 
 pub(crate) async fn list_objects<S: Store>(
     surface: &Surface<S>,
@@ -87,28 +87,33 @@ async fn walk<S: Store>(
     after: Option<ListAfter>,
     max_keys: usize,
 ) -> S3Result<Page> {
-    let bucket = bucket(name)?;
-    if max_keys == 0 {
-        surface.store.head_bucket(&bucket).await.map_err(stored)?;
-        return Ok(Page::default());
-    }
+    let View { bucket, at } = surface.view(name).await?;
     let request = ListRequest {
         bucket,
         prefix: prefix.to_owned(),
         delimiter: delimiter.map(str::to_owned),
         after,
-        limit: max_keys,
+        limit: max_keys.max(1),
+        at,
     };
-    surface.store.list(request).await.map_err(stored)
+    let page = surface.store.list(request).await.map_err(stored)?;
+    Ok(if max_keys == 0 { Page::default() } else { page })
 }
 
 /// A marker that is itself a common prefix stands for all keys that begin with it.
 fn after_marker(marker: &str, prefix: &str, delimiter: Option<&str>) -> ListAfter {
-    let is_common_prefix = delimiter
+    match is_common_prefix(marker, prefix, delimiter) {
+        true => ListAfter::Prefix(marker.to_owned()),
+        false => ListAfter::Key(marker.to_owned()),
+    }
+}
+
+/// Whether a marker is what keys are rolled up to.
+pub(crate) fn is_common_prefix(marker: &str, prefix: &str, delimiter: Option<&str>) -> bool {
+    delimiter
         .zip(marker.strip_prefix(prefix))
         .and_then(|(delimiter, rest)| Some((rest.find(delimiter)? + delimiter.len(), rest)))
-        .is_some_and(|(end, rest)| end == rest.len());
-    if is_common_prefix { ListAfter::Prefix(marker.to_owned()) } else { ListAfter::Key(marker.to_owned()) }
+        .is_some_and(|(end, rest)| end == rest.len())
 }
 
 /// A continuation token: where to go on, in base64, so that no client reads it.
@@ -135,13 +140,17 @@ fn token_after(token: &str) -> S3Result<ListAfter> {
     }
 }
 
-fn object(listed: Listed, encoding: Encoding, owner: Option<Owner>) -> Object {
-    let algorithms =
-        listed.metadata.checksums.keys().filter_map(|name| crate::digest::Algorithm::from_name(name));
+/// The algorithms of an object's checksums, as listings show them.
+pub(crate) fn checksum_algorithms(metadata: &Metadata) -> Option<Vec<ChecksumAlgorithm>> {
+    let algorithms = metadata.checksums.keys().filter_map(|name| crate::digest::Algorithm::from_name(name));
     let algorithms: Vec<ChecksumAlgorithm> =
         algorithms.map(|algorithm| ChecksumAlgorithm::from_static(algorithm.label())).collect();
+    (!algorithms.is_empty()).then_some(algorithms)
+}
+
+fn object(listed: Listed, encoding: Encoding, owner: Option<Owner>) -> Object {
     Object {
-        checksum_algorithm: (!algorithms.is_empty()).then_some(algorithms),
+        checksum_algorithm: checksum_algorithms(&listed.metadata),
         checksum_type: listed.metadata.checksum_type.clone().map(Into::into),
         e_tag: Some(etag(&listed.metadata)),
         key: Some(encoding.apply(listed.key.as_str())),

@@ -1,13 +1,13 @@
-//! Operations on objects: put, get, head, delete.
+//! Operations on objects: put, get, head.
 
 use crate::{
     attributes::{attributes, describe, etag, set_checksums, set_sums},
     conditions::{ReadConditions, WriteConditions, range_applies},
     digest::{Algorithm, Digests, Pipeline, Sums, hex},
-    error::{error, invalid_argument, not_implemented, received, stored, with_headers},
+    error::{error, invalid_argument, received, stored, with_headers},
     integrity::Expected,
     store::{ObjectWriter, Sink, Store, StoredObject},
-    surface::{Surface, bucket, place, version},
+    surface::{Surface, View, object_key, place, version},
 };
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -21,14 +21,10 @@ use std::{
     pin::Pin,
     task::{Context, Poll},
 };
-use vault::{Condition, Deleted, Error, Place};
+use vault::{Error, Place};
 
 /// Objects above this many bytes have their condition looked at before their body is received.
 const EARLY_BYTES: i64 = 1 << 20;
-/// Keys of one DeleteObjects: S3's limit.
-const DELETES_MAX: usize = 1000;
-/// Deletes of one DeleteObjects on the way at a time.
-const DELETES_AT_ONCE: usize = 64;
 
 pub(crate) async fn put_object<S: Store>(
     surface: &Surface<S>,
@@ -144,16 +140,21 @@ fn wants_checksums(mode: Option<&ChecksumMode>) -> bool {
     mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED)
 }
 
-/// The current version of a key, or the one named.
+/// The current version of a key, or the one named, now or in the past.
 pub(crate) async fn find<S: Store>(
     surface: &Surface<S>,
     bucket_name: &str,
     key: &str,
     version_id: Option<&str>,
 ) -> S3Result<S::Object> {
-    let place = place(bucket_name, key)?;
     let version = version_id.map(version).transpose()?;
-    surface.store.head(&place, version).await.map_err(stored)
+    let key = object_key(key)?;
+    let View { bucket, at } = surface.view(bucket_name).await?;
+    let place = Place { bucket, key };
+    match at {
+        None => surface.store.head(&place, version).await.map_err(stored),
+        Some(height) => surface.store.head_at(&place, version, height).await.map_err(stored),
+    }
 }
 
 /// What of an object is asked for.
@@ -287,100 +288,5 @@ impl<R: Stream<Item = Result<Bytes, Error>> + Unpin> Body for Contents<R> {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.left)
-    }
-}
-
-pub(crate) async fn delete_object<S: Store>(
-    surface: &Surface<S>,
-    request: S3Request<DeleteObjectInput>,
-) -> S3Result<S3Response<DeleteObjectOutput>> {
-    let input = request.input;
-    if input.version_id.is_some() {
-        return Err(delete_version());
-    }
-    let place = place(&input.bucket, &input.key)?;
-    let deleted = delete(surface, &place, input.if_match).await?;
-    Ok(S3Response::new(DeleteObjectOutput {
-        delete_marker: Some(true),
-        version_id: Some(deleted.marker.to_string()),
-        ..DeleteObjectOutput::default()
-    }))
-}
-
-async fn delete<S: Store>(
-    surface: &Surface<S>,
-    place: &Place,
-    if_match: Option<ETagCondition>,
-) -> S3Result<Deleted> {
-    let conditions = WriteConditions { if_match, if_none_match: None };
-    let condition: Condition = conditions.resolve(&surface.store, place, false).await?;
-    surface.store.delete(place, condition).await.map_err(stored)
-}
-
-fn delete_version() -> S3Error {
-    not_implemented(
-        "Deleting a version by its id is not implemented: versions are kept. Nothing was deleted.",
-    )
-}
-
-pub(crate) async fn delete_objects<S: Store>(
-    surface: &Surface<S>,
-    request: S3Request<DeleteObjectsInput>,
-) -> S3Result<S3Response<DeleteObjectsOutput>> {
-    let DeleteObjectsInput { bucket: bucket_name, delete: wanted, .. } = request.input;
-    if wanted.objects.is_empty() || wanted.objects.len() > DELETES_MAX {
-        let message = "The XML you provided must name 1 to 1000 keys.";
-        return Err(error(S3ErrorCode::MalformedXML, message));
-    }
-    surface.store.head_bucket(&bucket(&bucket_name)?).await.map_err(stored)?;
-    let quiet = wanted.quiet.unwrap_or(false);
-    let answers = futures::stream::iter(wanted.objects)
-        .map(|object| delete_one(surface, &bucket_name, object))
-        .buffered(DELETES_AT_ONCE)
-        .collect::<Vec<_>>()
-        .await;
-    let (mut deleted, mut errors) = (Vec::new(), Vec::new());
-    for answer in answers {
-        match answer {
-            Ok(done) if !quiet => deleted.push(done),
-            Ok(_) => {}
-            Err(failed) => errors.push(failed),
-        }
-    }
-    Ok(S3Response::new(DeleteObjectsOutput {
-        deleted: Some(deleted),
-        errors: Some(errors),
-        ..DeleteObjectsOutput::default()
-    }))
-}
-
-async fn delete_one<S: Store>(
-    surface: &Surface<S>,
-    bucket_name: &str,
-    object: ObjectIdentifier,
-) -> Result<DeletedObject, s3s::dto::Error> {
-    let ObjectIdentifier { key, version_id, e_tag, last_modified_time, size } = object;
-    let answer = async {
-        if version_id.is_some() {
-            return Err(delete_version());
-        }
-        if last_modified_time.is_some() || size.is_some() {
-            return Err(not_implemented("Deletes conditional on time or size are not implemented."));
-        }
-        delete(surface, &place(bucket_name, &key)?, e_tag.map(ETagCondition::ETag)).await
-    };
-    match answer.await {
-        Ok(deleted) => Ok(DeletedObject {
-            delete_marker: Some(true),
-            delete_marker_version_id: Some(deleted.marker.to_string()),
-            key: Some(key),
-            version_id: None,
-        }),
-        Err(failed) => Err(s3s::dto::Error {
-            code: Some(failed.code().as_str().to_owned()),
-            key: Some(key),
-            message: failed.message().map(str::to_owned),
-            version_id,
-        }),
     }
 }

@@ -8,8 +8,8 @@ use futures::Stream;
 use proof::{BucketName, UploadId, VersionId};
 use std::{future::Future, ops::Range};
 use vault::{
-    Bucket, Condition, Deleted, Error, ListRequest, Metadata, Page, Part, PartsPage, Place, Upload,
-    UploadsPage, UploadsRequest, Written,
+    Bucket, Condition, Deleted, Error, HiddenVersion, ListRequest, Metadata, Moment, Page, Part, PartsPage,
+    Place, Upload, UploadsPage, UploadsRequest, VersionsPage, VersionsRequest, Written,
 };
 
 /// A version of an object, found and verified.
@@ -73,13 +73,29 @@ pub trait Store: Clone + Send + Sync + 'static {
         place: &Place,
         version: Option<VersionId>,
     ) -> impl Future<Output = Result<Self::Object, Error>> + Send;
+    fn height_at(&self, moment: Moment) -> impl Future<Output = Result<u64, Error>> + Send;
+    fn head_at(
+        &self,
+        place: &Place,
+        version: Option<VersionId>,
+        height: u64,
+    ) -> impl Future<Output = Result<Self::Object, Error>> + Send;
     fn read(&self, object: &Self::Object, range: Range<u64>) -> Self::Reader;
     fn list(&self, request: ListRequest) -> impl Future<Output = Result<Page, Error>> + Send;
+    fn list_versions(
+        &self,
+        request: VersionsRequest,
+    ) -> impl Future<Output = Result<VersionsPage, Error>> + Send;
     fn delete(
         &self,
         place: &Place,
         condition: Condition,
     ) -> impl Future<Output = Result<Deleted, Error>> + Send;
+    fn hide(
+        &self,
+        place: &Place,
+        versions: &[VersionId],
+    ) -> impl Future<Output = Result<Vec<HiddenVersion>, Error>> + Send;
     fn object_parts(&self, object: &Self::Object) -> impl Future<Output = Result<Vec<Part>, Error>> + Send;
 
     fn create_upload(
@@ -203,6 +219,19 @@ impl<E: vault::Context> Store for vault::Vault<E> {
         self.head(place, version).await
     }
 
+    async fn height_at(&self, moment: Moment) -> Result<u64, Error> {
+        self.height_at(moment).await
+    }
+
+    async fn head_at(
+        &self,
+        place: &Place,
+        version: Option<VersionId>,
+        height: u64,
+    ) -> Result<Self::Object, Error> {
+        self.head_at(place, version, height).await
+    }
+
     fn read(&self, object: &Self::Object, range: Range<u64>) -> Self::Reader {
         self.read(object, range)
     }
@@ -211,8 +240,16 @@ impl<E: vault::Context> Store for vault::Vault<E> {
         self.list(request).await
     }
 
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionsPage, Error> {
+        self.list_versions(request).await
+    }
+
     async fn delete(&self, place: &Place, condition: Condition) -> Result<Deleted, Error> {
         self.delete(place, condition).await
+    }
+
+    async fn hide(&self, place: &Place, versions: &[VersionId]) -> Result<Vec<HiddenVersion>, Error> {
+        self.hide(place, versions).await
     }
 
     async fn object_parts(&self, object: &Self::Object) -> Result<Vec<Part>, Error> {

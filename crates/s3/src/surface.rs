@@ -1,13 +1,18 @@
 //! The operations that the dispatcher calls, one line each; all others answer 501 NotImplemented.
 
 use crate::{
-    buckets, copying,
-    error::{error, invalid_argument},
+    buckets, copying, deleting,
+    error::{error, invalid_argument, stored},
     listing, multipart, objects,
     store::Store,
+    versions,
 };
-use s3s::{S3, S3ErrorCode, S3Request, S3Response, S3Result, dto::*};
-use vault::Place;
+use s3s::{
+    S3, S3ErrorCode, S3Request, S3Response, S3Result,
+    dto::*,
+    validation::{AwsNameValidation, NameValidation},
+};
+use vault::{ListRequest, Past, Place};
 
 /// The S3 operations on one tenant's store.
 pub(crate) struct Surface<S> {
@@ -27,8 +32,53 @@ impl<S: Store> Surface<S> {
     }
 }
 
-/// A bucket's name. Errors: InvalidBucketName.
+/// A bucket, as it is or as it was.
+pub(crate) struct View {
+    pub(crate) bucket: proof::BucketName,
+    /// The height as of which it is read, instead of now.
+    pub(crate) at: Option<u64>,
+}
+
+impl<S: Store> Surface<S> {
+    /// A bucket to be read, which may be named with a moment. Errors: InvalidBucketName, InvalidArgument for a moment
+    /// that has not come.
+    pub(crate) async fn view(&self, name: &str) -> S3Result<View> {
+        match Past::of(name) {
+            None => Ok(View { bucket: bucket(name)?, at: None }),
+            Some(Past { bucket, moment }) => {
+                let height = self.store.height_at(moment).await.map_err(stored)?;
+                Ok(View { bucket, at: Some(height) })
+            }
+        }
+    }
+
+    /// A bucket to be read that must be there. Errors: as [`Self::view`], and NoSuchBucket.
+    pub(crate) async fn existing(&self, name: &str) -> S3Result<()> {
+        let View { bucket, at } = self.view(name).await?;
+        let Some(_) = at else {
+            return self.store.head_bucket(&bucket).await.map(drop).map_err(stored);
+        };
+        let request =
+            ListRequest { bucket, prefix: String::new(), delimiter: None, after: None, limit: 1, at };
+        self.store.list(request).await.map(drop).map_err(stored)
+    }
+}
+
+/// Which names of buckets the dispatcher lets pass.
+pub(crate) struct Names;
+
+impl NameValidation for Names {
+    fn validate_bucket_name(&self, name: &str) -> bool {
+        AwsNameValidation::new().validate_bucket_name(name) || Past::of(name).is_some()
+    }
+}
+
+/// The name of a bucket as it is. Errors: InvalidBucketName; AccessDenied for a bucket in the past, which can only be
+/// read.
 pub(crate) fn bucket(name: &str) -> S3Result<proof::BucketName> {
+    if Past::of(name).is_some() {
+        return Err(error(S3ErrorCode::AccessDenied, "A bucket in the past can only be read."));
+    }
     name.parse().map_err(|invalid: proof::names::InvalidBucketName| {
         error(S3ErrorCode::InvalidBucketName, invalid.to_string())
     })
@@ -36,11 +86,14 @@ pub(crate) fn bucket(name: &str) -> S3Result<proof::BucketName> {
 
 /// A place. Errors: InvalidBucketName, KeyTooLongError.
 pub(crate) fn place(bucket_name: &str, key: &str) -> S3Result<Place> {
-    let bucket = bucket(bucket_name)?;
-    let key = key.parse().map_err(|invalid: proof::names::InvalidObjectKey| {
+    Ok(Place { bucket: bucket(bucket_name)?, key: object_key(key)? })
+}
+
+/// An object's key. Errors: KeyTooLongError.
+pub(crate) fn object_key(key: &str) -> S3Result<proof::ObjectKey> {
+    key.parse().map_err(|invalid: proof::names::InvalidObjectKey| {
         error(S3ErrorCode::KeyTooLongError, invalid.to_string())
-    })?;
-    Ok(Place { bucket, key })
+    })
 }
 
 /// A version's id. Errors: InvalidArgument.
@@ -82,12 +135,13 @@ operations! {
     put_object(PutObjectInput) -> PutObjectOutput: objects;
     get_object(GetObjectInput) -> GetObjectOutput: objects;
     head_object(HeadObjectInput) -> HeadObjectOutput: objects;
-    delete_object(DeleteObjectInput) -> DeleteObjectOutput: objects;
-    delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput: objects;
+    delete_object(DeleteObjectInput) -> DeleteObjectOutput: deleting;
+    delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput: deleting;
     copy_object(CopyObjectInput) -> CopyObjectOutput: copying;
     upload_part_copy(UploadPartCopyInput) -> UploadPartCopyOutput: copying;
     list_objects(ListObjectsInput) -> ListObjectsOutput: listing;
     list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output: listing;
+    list_object_versions(ListObjectVersionsInput) -> ListObjectVersionsOutput: versions;
     create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput: multipart;
     upload_part(UploadPartInput) -> UploadPartOutput: multipart;
     complete_multipart_upload(CompleteMultipartUploadInput) -> CompleteMultipartUploadOutput: multipart;

@@ -4,7 +4,7 @@ use crate::{Bucket, Context, Error, Vault, commit::Intent};
 use chain::client::BucketsQuery;
 use proof::{
     BucketName,
-    transaction::{CreateBucket, DeleteBucket, Operation},
+    transaction::{CreateBucket, DeleteBucket, Operation, UndeleteBucket},
     wire::Octets,
 };
 
@@ -41,6 +41,13 @@ impl<E: Context> Vault<E> {
             .await?;
         let record = record.ok_or(Error::NoSuchBucket)?;
         Ok(Bucket { name: bucket.clone(), created_ms: record.created_ms })
+    }
+
+    /// Brings a deleted bucket back, with what its last life had. Errors: `NoSuchBucket` when there never was one,
+    /// `BucketExists`.
+    pub async fn undelete_bucket(&self, bucket: &BucketName) -> Result<(), Error> {
+        let undelete = Operation::UndeleteBucket(UndeleteBucket { bucket: bucket.clone() });
+        self.commit(Intent::of(undelete)).await.map(drop)
     }
 
     /// Hides a bucket that has no current objects; its versions stay. Errors: `NoSuchBucket`, `BucketNotEmpty`.

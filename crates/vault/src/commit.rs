@@ -111,7 +111,11 @@ impl From<Refusal> for Error {
             Refusal::BucketNotEmpty => Self::BucketNotEmpty,
             Refusal::KeyPresent | Refusal::KeyMissing | Refusal::KeyChanged => Self::PreconditionFailed,
             Refusal::NoSuchUpload => Self::NoSuchUpload,
-            Refusal::UploadChanged => Self::Conflict,
+            Refusal::UploadChanged
+            | Refusal::NoSuchVersion
+            | Refusal::VersionHidden
+            | Refusal::VersionShown
+            | Refusal::VersionsChanged => Self::Conflict,
             Refusal::Expired => Self::Unavailable(refusal.to_string()),
             other => Self::NotAllowed(other.to_string()),
         }

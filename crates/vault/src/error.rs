@@ -20,7 +20,7 @@ pub enum Error {
         /// The delete marker that is current, if that is why.
         marker: Option<VersionId>,
     },
-    /// The key has no such version.
+    /// The key has no such version, or it is hidden.
     #[error("the key has no such version")]
     NoSuchVersion,
     /// The version asked for is a delete marker: it has no contents.
@@ -54,6 +54,9 @@ pub enum Error {
         /// Its bytes.
         length: u64,
     },
+    /// The moment asked for is later than the newest block, or than this gateway's clock.
+    #[error("that moment has not come yet")]
+    NotYet,
     /// The [`Condition`](crate::Condition) did not hold.
     #[error("the condition does not hold")]
     PreconditionFailed,

@@ -20,6 +20,11 @@
 //! key, and gives the data key; the manifest tells which chunks hold a range; each is fetched from any k nodes,
 //! checked against its id, decrypted, given out in order. Whatever was altered ends in [`Error::Damaged`].
 //!
+//! # The past
+//!
+//! Blocks are instants: a time names the newest block whose time is not after it ([`Moment`]). What was current then,
+//! and listings as of then, are what f + 1 nodes agree on; a version that is read is proven as any other.
+//!
 //! # Keys
 //!
 //! ```text
@@ -42,9 +47,11 @@ mod layout;
 mod limits;
 mod listing;
 mod metadata;
+mod moment;
 mod multipart;
 mod object;
 mod objects;
+mod past;
 mod reader;
 mod receipts;
 mod sealed;
@@ -52,6 +59,7 @@ mod status;
 mod tenants;
 mod types;
 mod vault;
+mod visibility;
 mod writer;
 
 pub use error::{ConnectError, Error};
@@ -61,6 +69,7 @@ pub use limits::{
 };
 pub use listing::LIST_LIMIT_MAX;
 pub use metadata::Metadata;
+pub use moment::{InvalidMoment, Moment, Past};
 pub use proof::transaction::Place;
 pub use reader::Reader;
 pub use types::*;

@@ -7,7 +7,7 @@ use crate::{
     object,
     sealed::{SealedVersion, Subject},
 };
-use chain::client::{HeadView, PayloadView};
+use chain::client::{HeadView, NamedView, PayloadView};
 use proof::{
     VersionId,
     transaction::{Attachment, Body, Operation, Place, PutMarker, PutVersion},
@@ -23,7 +23,11 @@ impl<E: Context> Vault<E> {
 
     /// The key's current version, or the one named. Errors: `NoSuchBucket`, `NoSuchKey`, `NoSuchVersion`, `Marker`.
     pub async fn head(&self, place: &Place, version: Option<VersionId>) -> Result<Object, Error> {
-        match (self.view(place, version).await?, version) {
+        let view = match version {
+            Some(version) => self.version_view(place, version).await?,
+            None => self.view(place).await?,
+        };
+        match (view, version) {
             (HeadView::Object(view), _) => object::open(&self.shared.master_key, self.shared.tenant, view),
             (HeadView::Marker(entry), None) => Err(Error::NoSuchKey { marker: Some(entry.version) }),
             (HeadView::Marker(entry), Some(marker)) => Err(Error::Marker { marker, time_ms: entry.time_ms }),
@@ -33,16 +37,26 @@ impl<E: Context> Vault<E> {
         }
     }
 
-    /// What the key, or the version named, holds: proven.
-    pub(crate) async fn view(&self, place: &Place, version: Option<VersionId>) -> Result<HeadView, Error> {
+    /// What the key holds: proven.
+    pub(crate) async fn view(&self, place: &Place) -> Result<HeadView, Error> {
         let (chain, tenant) = (&self.shared.chain, self.shared.tenant);
-        self.patiently(|| async {
-            Ok(match version {
-                Some(version) => chain.version(tenant, place, version).await?,
-                None => chain.head(tenant, place).await?,
-            })
+        self.patiently(|| async { Ok(chain.head(tenant, place).await?) }).await
+    }
+
+    /// What the version holds, hidden or not: proven.
+    pub(crate) async fn named_view(&self, place: &Place, version: VersionId) -> Result<NamedView, Error> {
+        let (chain, tenant) = (&self.shared.chain, self.shared.tenant);
+        self.patiently(|| async { Ok(chain.version(tenant, place, version).await?) }).await
+    }
+
+    /// What the version holds, to ordinary eyes.
+    pub(crate) async fn version_view(&self, place: &Place, version: VersionId) -> Result<HeadView, Error> {
+        let NamedView { in_bucket, hidden, view } = self.named_view(place, version).await?;
+        Ok(match (in_bucket, hidden) {
+            (false, _) => HeadView::NoBucket,
+            (true, true) => HeadView::Absent,
+            (true, false) => view,
         })
-        .await
     }
 
     /// The object's bytes in `range`, as far as the object goes. Errors of the stream: `Damaged`, `Overloaded`,

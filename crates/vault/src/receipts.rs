@@ -3,7 +3,7 @@
 use crate::{Context, Error, Object, Vault, sealed::Runs, writer::opening};
 use chain::client::{HeadView, Position};
 use proof::{
-    Receipt, VersionId,
+    PublicKey, Receipt, VersionId,
     receipt::{ContentOpening, ContentRun},
     transaction::{Operation, Place},
     wire::List,
@@ -13,7 +13,10 @@ impl<E: Context> Vault<E> {
     /// The write receipt of a version (current when `None`), with the opening of its content commitment.
     /// Errors: as [`Self::head`]; a delete marker has a receipt too, without an opening.
     pub async fn receipt(&self, place: &Place, version: Option<VersionId>) -> Result<Receipt, Error> {
-        let view = self.view(place, version).await?;
+        let view = match version {
+            Some(version) => self.version_view(place, version).await?,
+            None => self.view(place).await?,
+        };
         let (version, object) = match view {
             HeadView::Marker(entry) => (entry.version, None),
             HeadView::Object(view) => {
@@ -46,6 +49,15 @@ impl<E: Context> Vault<E> {
         let proven = receipt.verify(&self.shared.genesis);
         proven.map_err(|error| Error::Damaged(format!("the receipt does not verify: {error}")))?;
         Ok(receipt)
+    }
+
+    /// The key that signed what happened at this place in the chain. Errors: `Unavailable`.
+    pub async fn signer(&self, place: VersionId) -> Result<PublicKey, Error> {
+        let at = Position { height: place.height, index: place.index };
+        let view = self.patiently(|| async { Ok(self.shared.chain.receipt(at.clone()).await?) }).await?;
+        let view =
+            view.ok_or_else(|| Error::Unavailable("no node that answers holds the transaction".into()))?;
+        Ok(view.transaction.signer)
     }
 
     async fn opening(&self, object: &Object) -> Result<ContentOpening, Error> {

@@ -76,6 +76,8 @@ pub struct ListRequest {
     pub after: Option<ListAfter>,
     /// Objects and prefixes together, at most.
     pub limit: usize,
+    /// The height as of which to list, instead of now.
+    pub at: Option<u64>,
 }
 
 /// Where a listing goes on.
@@ -111,6 +113,84 @@ pub struct Listed {
     pub length: u64,
     /// Its metadata.
     pub metadata: Metadata,
+}
+
+/// Which versions to list.
+#[derive(Clone, Debug)]
+pub struct VersionsRequest {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// Keys begin with this. May be empty.
+    pub prefix: String,
+    /// Only the key that is the prefix itself.
+    pub exact: bool,
+    /// As in [`ListRequest::delimiter`].
+    pub delimiter: Option<String>,
+    /// Where to go on.
+    pub after: Option<VersionsAfter>,
+    /// Versions and prefixes together, at most.
+    pub limit: usize,
+    /// Whether hidden versions are listed too.
+    pub hidden: bool,
+    /// The height as of which to list, instead of now.
+    pub at: Option<u64>,
+}
+
+/// Where a listing of versions goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VersionsAfter {
+    /// With the first key greater than this text. It need not be a key.
+    Key(String),
+    /// With the first key greater than all that begin with this common prefix.
+    Prefix(String),
+    /// With the versions of this very key that are older than this one, which need not be there.
+    Version(String, VersionId),
+}
+
+/// One page of a listing of versions. All of it is of one block height.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VersionsPage {
+    /// The versions, by key, newest first.
+    pub versions: Vec<ListedVersion>,
+    /// Common prefixes, in order.
+    pub prefixes: Vec<String>,
+    /// Where the next page begins; `None` when there is none.
+    pub next: Option<VersionsAfter>,
+}
+
+/// A version in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedVersion {
+    /// Its key.
+    pub key: ObjectKey,
+    /// Which.
+    pub version: VersionId,
+    /// Block time, milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// Bytes of plaintext, and metadata, of an object; `None` for a delete marker.
+    pub contents: Option<(u64, Metadata)>,
+    /// Whether it is the key's current version.
+    pub current: bool,
+    /// When it was hidden, if it is.
+    pub hidden: Option<Hiding>,
+}
+
+/// That a version was hidden.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hiding {
+    /// Where in the chain.
+    pub place: VersionId,
+    /// Block time, milliseconds since the Unix epoch.
+    pub time_ms: u64,
+}
+
+/// A version that was hidden.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HiddenVersion {
+    /// Which.
+    pub version: VersionId,
+    /// Whether it is a delete marker.
+    pub marker: bool,
 }
 
 /// An open multipart upload.

@@ -100,7 +100,7 @@ async fn ask_everything(
         format!("{:?}", client.version(TENANT, &place("a"), VersionId { height: 1, ..version }).await.ok()),
         format!("{:?}", client.bucket(TENANT, &bucket).await.ok()),
         format!("{:?}", client.upload(TENANT, UPLOAD).await.ok()),
-        format!("{:?}", client.list(objects).await.ok()),
+        format!("{:?}", client.list(objects, None).await.ok()),
         format!("{:?}", client.list_buckets(buckets).await.ok()),
         format!("{:?}", client.list_uploads(uploads).await.ok()),
         format!("{:?}", client.list_parts(parts).await.ok()),

@@ -1,8 +1,8 @@
 //! Listings, on which f + 1 nodes agree: see [`Agreement`].
 
 use super::{
-    BucketView, BucketsView, Client, Context, ObjectView, ObjectsView, PartView, PartsView, ReadError,
-    UploadsView,
+    BucketView, BucketsView, Client, Context, CurrentView, ListedVersionView, MomentView, ObjectView,
+    ObjectsView, PartView, PartsView, ReadError, UploadsView, VersionsView,
     agreement::{Agreement, Ask},
     calls::{Calls, Event},
     peers::Message,
@@ -10,18 +10,20 @@ use super::{
     verify::{Fault, Rejected, manifest, unexpected},
 };
 use crate::protocol::{
-    Answer, BucketsPage, ListRequest, ListedPart, Listing, ObjectsPage, Page, PageAnswer, PartsPage, Request,
-    UploadsPage,
+    Answer, BucketsPage, ListRequest, ListedPart, ListedVersion, Listing, Moment, ObjectsPage, Page,
+    PageAnswer, PartsPage, Request, UploadsPage, VersionsPage,
 };
 use proof::{Digest, wire::Octets};
 use std::time::SystemTime;
 
 impl<E: Context> Client<E> {
-    /// A page as of now, at the height given with it.
-    pub(super) async fn page(&self, listing: Listing) -> Result<PageAnswer, ReadError> {
+    /// A page as of a height, which a quorum has applied, or as of now: at the height given with it.
+    pub(super) async fn page(&self, listing: Listing, at: Option<u64>) -> Result<PageAnswer, ReadError> {
         let deadline = self.read_deadline();
-        let tip = self.read_tip(deadline).await?;
-        let height = tip.header.height;
+        let height = match at {
+            Some(height) => height,
+            None => self.read_tip(deadline).await?.header.height,
+        };
         loop {
             let failed = match self.agree(&listing, height, deadline).await {
                 Ok(page) => return Ok(page),
@@ -127,6 +129,41 @@ pub(super) fn objects(answer: PageAnswer) -> Result<Option<ObjectsView>, ReadErr
         objects.map(|of| ObjectView { entry: of.entry, sealed: of.sealed.bytes().clone() }).collect();
     let next = next.into_inner().pop();
     Ok(Some(ObjectsView { height: answer.height, objects, prefixes, next }))
+}
+
+pub(super) fn versions(answer: PageAnswer) -> Result<Option<VersionsView>, ReadError> {
+    let VersionsPage { versions, prefixes, next } = match answer.page {
+        Page::NoSuch => return Ok(None),
+        Page::Versions(page) => page,
+        _ => return Err(differs()),
+    };
+    let text = |prefix: &Octets<_>| String::from_utf8(prefix.to_vec()).map_err(|_| differs());
+    let prefixes = prefixes.iter().map(text).collect::<Result<_, _>>()?;
+    let view = |ListedVersion { entry, sealed, current, hidden }| ListedVersionView {
+        entry,
+        sealed: sealed.into_inner().pop().map(|sealed| sealed.bytes().clone()),
+        current,
+        hidden: hidden.first().map(|since| (since.changed, since.time_ms)),
+    };
+    let versions = versions.into_inner().into_iter().map(view).collect();
+    let next = next.into_inner().pop();
+    Ok(Some(VersionsView { height: answer.height, versions, prefixes, next }))
+}
+
+pub(super) fn current(answer: PageAnswer) -> Result<CurrentView, ReadError> {
+    match answer.page {
+        Page::NoSuch => Ok(CurrentView::NoBucket),
+        Page::Current(version) => {
+            Ok(version.first().copied().map_or(CurrentView::Absent, CurrentView::Version))
+        }
+        _ => Err(differs()),
+    }
+}
+
+pub(super) fn moment(answer: PageAnswer) -> Result<Option<MomentView>, ReadError> {
+    let Page::Moment(moment) = answer.page else { return Err(differs()) };
+    let view = |moment: &Moment| MomentView { height: moment.height, time_ms: moment.time_ms };
+    Ok(moment.first().map(view))
 }
 
 pub(super) fn uploads(answer: PageAnswer) -> Result<Option<UploadsView>, ReadError> {

@@ -25,7 +25,8 @@ mod verify;
 mod views;
 
 pub use crate::protocol::{
-    After, AfterUpload, BucketsQuery, ObjectsQuery, PartsQuery, Position, UploadsQuery,
+    After, AfterPlace, AfterUpload, AfterVersion, BucketsQuery, ObjectsQuery, PartsQuery, Position,
+    UploadsQuery, VersionsQuery,
 };
 pub use error::{ReadError, SubmitError};
 pub use views::*;
@@ -131,18 +132,18 @@ impl<E: Context> Client<E> {
     /// What a key holds now.
     pub async fn head(&self, tenant: TenantId, place: &Place) -> Result<HeadView, ReadError> {
         let subject = Subject::Head(TenantPlace { tenant, place: place.clone() });
-        self.read(subject, |proven| verify::head(tenant, place, None, proven)).await
+        self.read(subject, |proven| verify::head(tenant, place, proven)).await
     }
 
-    /// A version of a key.
+    /// A version of a key, hidden or not.
     pub async fn version(
         &self,
         tenant: TenantId,
         place: &Place,
         version: VersionId,
-    ) -> Result<HeadView, ReadError> {
-        let subject = Subject::Version(TenantVersion { tenant, place: place.clone(), version });
-        self.read(subject, |proven| verify::head(tenant, place, Some(version), proven)).await
+    ) -> Result<NamedView, ReadError> {
+        let subject = Subject::Shown(TenantVersion { tenant, place: place.clone(), version });
+        self.read(subject, |proven| verify::version(tenant, place, version, proven)).await
     }
 
     /// The bucket's record; `None` when there is no such bucket or it was deleted.
@@ -163,22 +164,48 @@ impl<E: Context> Client<E> {
 
     /// A page of a tenant's buckets.
     pub async fn list_buckets(&self, query: BucketsQuery) -> Result<BucketsView, ReadError> {
-        list::buckets(self.page(Listing::Buckets(query)).await?)
+        list::buckets(self.page(Listing::Buckets(query), None).await?)
     }
 
-    /// A page of a bucket's current objects; `None` when there is no such bucket.
-    pub async fn list(&self, query: ObjectsQuery) -> Result<Option<ObjectsView>, ReadError> {
-        list::objects(self.page(Listing::Objects(query)).await?)
+    /// A page of a bucket's current objects, now or as of a height; `None` when there is, or was, no such bucket.
+    pub async fn list(&self, query: ObjectsQuery, at: Option<u64>) -> Result<Option<ObjectsView>, ReadError> {
+        list::objects(self.page(Listing::Objects(query), at).await?)
+    }
+
+    /// A page of a bucket's versions and delete markers, now or as of a height; `None` as in [`Self::list`].
+    pub async fn list_versions(
+        &self,
+        query: VersionsQuery,
+        at: Option<u64>,
+    ) -> Result<Option<VersionsView>, ReadError> {
+        list::versions(self.page(Listing::Versions(query), at).await?)
+    }
+
+    /// Which version of a key was current at a height.
+    pub async fn current_at(
+        &self,
+        tenant: TenantId,
+        place: &Place,
+        height: u64,
+    ) -> Result<CurrentView, ReadError> {
+        let of = TenantPlace { tenant, place: place.clone() };
+        list::current(self.page(Listing::Current(of), Some(height)).await?)
+    }
+
+    /// The newest block with transactions whose time, milliseconds since the Unix epoch, is not after this one; `None`
+    /// when all are later. The state after it is the network's at that time.
+    pub async fn moment(&self, time_ms: u64) -> Result<Option<MomentView>, ReadError> {
+        list::moment(self.page(Listing::Moment(time_ms), None).await?)
     }
 
     /// A page of a bucket's open uploads; `None` when there is no such bucket.
     pub async fn list_uploads(&self, query: UploadsQuery) -> Result<Option<UploadsView>, ReadError> {
-        list::uploads(self.page(Listing::Uploads(query)).await?)
+        list::uploads(self.page(Listing::Uploads(query), None).await?)
     }
 
     /// A page of an upload's parts, also of a closed one's; `None` when there never was such an upload.
     pub async fn list_parts(&self, query: PartsQuery) -> Result<Option<PartsView>, ReadError> {
-        list::parts(self.page(Listing::Parts(query)).await?)
+        list::parts(self.page(Listing::Parts(query), None).await?)
     }
 
     /// The transaction at this place in the chain, with its proof; `None` when no node that answers in time holds it and

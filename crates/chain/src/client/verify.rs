@@ -1,6 +1,6 @@
 //! Whether an answer holds. Trusts the genesis alone.
 
-use super::views::{HeadView, PayloadView, UploadView, VersionView};
+use super::views::{HeadView, NamedView, PayloadView, UploadView, VersionView};
 use crate::{
     protocol::{
         Answer, Decision, Failure, Named, NamedVersion, ProvenExpiry, ReceiptAnswer, StateAnswer, Subject,
@@ -195,29 +195,60 @@ pub(super) fn bucket(record: Option<Record>) -> Result<Option<Bucket>, Rejected>
     }
 }
 
-/// What the two records of [`Subject::Head`] or [`Subject::Version`] say. `asked` is the version asked for, if any.
-pub(super) fn head(
-    tenant: TenantId,
-    place: &Place,
-    asked: Option<VersionId>,
-    proven: Proven,
-) -> Result<HeadView, Rejected> {
+/// What the two records of [`Subject::Head`] say.
+pub(super) fn head(tenant: TenantId, place: &Place, proven: Proven) -> Result<HeadView, Rejected> {
     let [first, second] = <[_; 2]>::try_from(proven.records).map_err(|_| Fault::Kind)?;
     let Some(bucket) = bucket(first)? else { return Ok(HeadView::NoBucket) };
-    let (version, kind, entry) = match (second, asked) {
-        (None, _) => return Ok(HeadView::Absent),
-        (Some(Record::Head(head)), None) => (head.version, head.kind, head.entry),
-        (Some(Record::Version(version)), Some(asked)) => (asked, version.kind, version.entry),
-        (Some(_), _) => return Err(Fault::Record.into()),
+    let head = match second {
+        None => return Ok(HeadView::Absent),
+        Some(Record::Head(head)) => head,
+        Some(_) => return Err(Fault::Record.into()),
     };
-    // What is left of an earlier life of the bucket is not current any more; asked for by its id it is there for good.
-    if asked.is_none() && version < bucket.created {
+    // What is left of an earlier life of the bucket is not current any more.
+    if !head.is_current(&bucket) {
         return Ok(HeadView::Absent);
     }
-    let Named::Version(named) = proven.named else {
+    view(tenant, place, head.version, &head.entry, &head.kind, proven.named)
+}
+
+/// What the three records of [`Subject::Shown`] say.
+pub(super) fn version(
+    tenant: TenantId,
+    place: &Place,
+    asked: VersionId,
+    proven: Proven,
+) -> Result<NamedView, Rejected> {
+    let [first, second, third] = <[_; 3]>::try_from(proven.records).map_err(|_| Fault::Kind)?;
+    let in_bucket = bucket(first)?.is_some();
+    let hidden = match second {
+        None => false,
+        Some(Record::Hidden(record)) => record.hidden,
+        Some(_) => return Err(Fault::Record.into()),
+    };
+    // What is left of an earlier life of the bucket is there for good when asked for by its id.
+    let view = match third {
+        None => HeadView::Absent,
+        Some(Record::Version(record)) => {
+            view(tenant, place, asked, &record.entry, &record.kind, proven.named)?
+        }
+        Some(_) => return Err(Fault::Record.into()),
+    };
+    Ok(NamedView { in_bucket, hidden, view })
+}
+
+/// The version that a record names, if what came with it is that.
+fn view(
+    tenant: TenantId,
+    place: &Place,
+    version: VersionId,
+    entry: &Digest,
+    kind: &Kind,
+    named: Named,
+) -> Result<HeadView, Rejected> {
+    let Named::Version(named) = named else {
         return Err(Rejected::Unable("it withholds the entry that the state names".to_owned()));
     };
-    let is_named = named.entry.digest() == entry;
+    let is_named = named.entry.digest() == *entry;
     if !is_named
         || (named.entry.tenant, named.entry.version) != (tenant, version)
         || named.entry.place != *place
@@ -227,6 +258,8 @@ pub(super) fn head(
     match kind {
         Kind::Marker => Ok(HeadView::Marker(named.entry)),
         Kind::Object => Ok(HeadView::Object(object(named)?)),
+        // No version is of this kind, and a head of it is not current.
+        Kind::Nothing => Err(Fault::Record.into()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the client gives: all of it verified, or agreed on by more nodes than can be faulty.
 
-use crate::protocol::{After, StatusAnswer};
+use crate::protocol::{After, AfterVersion, StatusAnswer};
 use bytes::Bytes;
 use proof::{
     BucketName, Digest, Manifest, PublicKey, Signature, Transaction, VersionId,
@@ -47,6 +47,17 @@ pub enum HeadView {
     Marker(VersionEntry),
     /// An object.
     Object(VersionView),
+}
+
+/// What a key holds under a version's id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedView {
+    /// Whether the bucket is there now.
+    pub in_bucket: bool,
+    /// Whether the version is hidden now.
+    pub hidden: bool,
+    /// The version. Never [`HeadView::NoBucket`].
+    pub view: HeadView,
 }
 
 /// A version of an object.
@@ -104,6 +115,52 @@ pub struct ObjectsView {
     pub prefixes: Vec<String>,
     /// Where the next page begins, if more may follow. A page may be empty and yet not the last.
     pub next: Option<After>,
+}
+
+/// A page of a bucket's versions and delete markers at one height.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionsView {
+    /// The height.
+    pub height: u64,
+    /// The versions, by key, newest first.
+    pub versions: Vec<ListedVersionView>,
+    /// Common prefixes, in order.
+    pub prefixes: Vec<String>,
+    /// Where the next page begins, if more may follow. A page may be empty and yet not the last.
+    pub next: Option<AfterVersion>,
+}
+
+/// A version or delete marker in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedVersionView {
+    /// Its entry.
+    pub entry: VersionEntry,
+    /// The sealed body, unless it is a marker.
+    pub sealed: Option<Bytes>,
+    /// Whether it is the key's current version.
+    pub current: bool,
+    /// Where in the chain and when (block time, milliseconds since the Unix epoch) it was hidden, if it is.
+    pub hidden: Option<(VersionId, u64)>,
+}
+
+/// Which version of a key was current at a height.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CurrentView {
+    /// There was no such bucket.
+    NoBucket,
+    /// None was.
+    Absent,
+    /// This one, an object or a delete marker.
+    Version(VersionId),
+}
+
+/// A block: an instant of the whole network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MomentView {
+    /// Its height.
+    pub height: u64,
+    /// Its time, milliseconds since the Unix epoch.
+    pub time_ms: u64,
 }
 
 /// An object in a listing.

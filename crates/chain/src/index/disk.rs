@@ -11,6 +11,10 @@ use std::path::Path;
 
 /// Values from this length on (inline ciphertext, manifests) are kept apart, so that listings do not read past them.
 const SEPARATE_FROM_BYTES: u32 = 2048;
+/// The keyspace of the rows, named after their layout: what it is changes with [`super::layout`].
+const ROWS: &str = "rows-2";
+/// Keyspaces of earlier layouts. They are deleted, and the rows written anew from blocks.
+const ROWS_BEFORE: &[&str] = &["rows"];
 /// Threads for flushing and compacting.
 const WORKERS: usize = 1;
 
@@ -30,8 +34,13 @@ impl Disk {
             .open()
             .map_err(failed)?;
         let separation = KvSeparationOptions::default().separation_threshold(SEPARATE_FROM_BYTES);
-        let options = || KeyspaceCreateOptions::default().with_kv_separation(Some(separation));
-        let rows = database.keyspace("rows", options).map_err(failed)?;
+        let options = || KeyspaceCreateOptions::default().with_kv_separation(Some(separation.clone()));
+        for before in ROWS_BEFORE.iter().filter(|before| database.keyspace_exists(before)) {
+            tracing::info!("the index has an old layout; it is made anew from blocks");
+            let rows = database.keyspace(before, &options).map_err(failed)?;
+            database.delete_keyspace(rows).map_err(failed)?;
+        }
+        let rows = database.keyspace(ROWS, &options).map_err(failed)?;
         Ok(Self { database, rows })
     }
 }
@@ -149,6 +158,24 @@ mod tests {
         (1..=50).for_each(|number| commit(&store, number));
         copy(directory.path(), copied.path());
         assert_eq!(whole_up_to(&Disk::open(copied.path(), 1 << 20).unwrap()), 50);
+    }
+
+    #[test]
+    fn rows_of_an_earlier_layout_go_away() {
+        let directory = tempfile::tempdir().unwrap();
+        {
+            let database = Database::builder(directory.path()).open().unwrap();
+            let rows = database.keyspace(ROWS_BEFORE[0], KeyspaceCreateOptions::default).unwrap();
+            rows.insert(HEIGHT, 7u64.to_be_bytes()).unwrap();
+        }
+        for _ in 0..2 {
+            let store = Disk::open(directory.path(), 1 << 20).unwrap();
+            let names = store.database.list_keyspace_names();
+            assert_eq!(names.iter().map(|name| &**name).collect::<Vec<_>>(), [ROWS]);
+            let height = store.get(HEIGHT).unwrap();
+            assert!(height.is_none_or(|height| height == 1u64.to_be_bytes().as_slice()));
+            commit(&store, 1);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! | table | key | value |
 //! | --- | --- | --- |
 //! | [`HEIGHT`] | | height of the newest block applied, `u64` |
-//! | [`VERSIONS`] | tenant, bucket, object key, version newest first | [`VersionRow`] |
+//! | [`VERSIONS`] | tenant, bucket, object key, place in the chain newest first | [`Turn`] |
 //! | [`BUCKETS`] | tenant, bucket, place in the chain newest first | [`BucketRow`] |
 //! | [`UPLOADS`] | tenant, upload | [`NamedUpload`](crate::protocol::NamedUpload) |
 //! | [`UPLOADS_BY_KEY`] | tenant, bucket, object key, upload | place in the chain at which it was opened |
@@ -12,6 +12,8 @@
 //! | [`ATTACHMENTS`] | [digest](proof::transaction::Attachment::digest) | inline ciphertext or encoded manifest |
 //! | [`TRANSACTIONS`] | id | [`TransactionRow`] |
 //! | [`SIGNERS`] | public key, tenant, place in the chain newest first | whether it may sign, `u8` |
+//! | [`HIDDEN`] | tenant, bucket, object key, version newest first, place in the chain newest first | [`HiddenRow`] |
+//! | [`MOMENTS`] | block time latest first, height highest first; blocks with transactions only | |
 //!
 //! Rows must sort as their components do. A bucket's name ends with a zero byte, which it cannot contain. An object key
 //! may contain any byte: its zero bytes are written `00 ff` and it ends with `00 01`, so a key sorts before every key
@@ -39,11 +41,32 @@ pub(super) const PARTS: u8 = 6;
 pub(super) const ATTACHMENTS: u8 = 7;
 pub(super) const TRANSACTIONS: u8 = 8;
 pub(super) const SIGNERS: u8 = 9;
+pub(super) const HIDDEN: u8 = 10;
+pub(super) const MOMENTS: u8 = 11;
 
 const ESCAPED_ZERO: [u8; 2] = [0, 0xff];
 const KEY_END: [u8; 2] = [0, 1];
 /// Follows every row of a key and precedes every row of the next.
 const KEY_PAST: [u8; 2] = [0, 2];
+
+wire_enum! {
+    /// A turn in a key's life. The newest one says which version is current.
+    pub(super) enum Turn {
+        /// This version was put there.
+        0 => Version(row: VersionRow),
+        /// This version became current, or none: another was hidden or shown again.
+        1 => Current(version: List<VersionId, 1>),
+    }
+}
+
+wire_struct! {
+    /// That a version was hidden, or shown again.
+    pub(super) struct HiddenRow {
+        pub(super) hidden: bool,
+        /// Block time, milliseconds since the Unix epoch.
+        pub(super) time_ms: u64,
+    }
+}
 
 wire_struct! {
     /// A version with its sealed body; a marker has none.
@@ -60,6 +83,8 @@ wire_enum! {
         0 => Created(time_ms: u64),
         /// It ended.
         1 => Deleted,
+        /// It goes on.
+        2 => Undeleted,
     }
 }
 
@@ -139,6 +164,11 @@ impl Key {
     pub(super) fn newest_first(self, version: &VersionId) -> Self {
         let inverted: Vec<u8> = version.encode().iter().map(|byte| !byte).collect();
         self.raw(&inverted)
+    }
+
+    /// A number, the greatest first.
+    pub(super) fn greatest_first(self, number: u64) -> Self {
+        self.raw(&(!number).to_be_bytes())
     }
 
     pub(super) fn raw(mut self, bytes: &[u8]) -> Self {

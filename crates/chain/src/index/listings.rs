@@ -25,14 +25,29 @@ pub(super) fn bucket_created<S: Store>(
 ) -> Result<Option<(VersionId, u64)>, StoreError> {
     let rows = Key::new(BUCKETS).tenant(tenant).bucket(bucket);
     let from = rows.clone().newest_first(&newest(height)).done();
-    let mut created = None;
-    store.scan(&from, &rows.past(), &mut |row, value| {
-        if let BucketRow::Created(time_ms) = decode(value)? {
-            created = Some((split_version(row)?.1, time_ms));
+    let mut life = Life::default();
+    store.scan(&from, &rows.past(), &mut |row, value| life.visit(split_version(row)?.1, decode(value)?))?;
+    Ok(life.created)
+}
+
+/// What the turns of a bucket say, newest first: whether it lives, and where its life began.
+#[derive(Default)]
+struct Life {
+    /// It was undeleted: the deletion before it does not count.
+    undeleted: bool,
+    created: Option<(VersionId, u64)>,
+}
+
+impl Life {
+    fn visit(&mut self, at: VersionId, turn: BucketRow) -> Result<Step, StoreError> {
+        match turn {
+            BucketRow::Created(time_ms) => self.created = Some((at, time_ms)),
+            BucketRow::Undeleted => self.undeleted = true,
+            BucketRow::Deleted if self.undeleted => {}
+            BucketRow::Deleted => return Ok(Step::Stop),
         }
-        Ok(Step::Stop)
-    })?;
-    Ok(created)
+        Ok(if self.created.is_some() { Step::Stop } else { Step::Next })
+    }
 }
 
 /// A page of the buckets that lived at `height`.
@@ -43,17 +58,21 @@ pub(super) fn buckets<S: Store>(store: &S, query: &BucketsQuery, height: u64) ->
         false => root.clone().raw(&query.after).raw(&[1]).done(),
     };
     let mut page = Filling::new(query.limit);
+    let mut life = Life::default();
     store.scan(&from, &root.clone().past(), &mut |row, value| {
         let (of_bucket, version) = split_version(row)?;
         if version.height > height {
             return Ok(Step::Seek(Key::from(of_bucket).newest_first(&newest(height)).done()));
         }
-        if let BucketRow::Created(created_ms) = decode(value)? {
+        if life.visit(version, decode(value)?)? == Step::Next {
+            return Ok(Step::Next);
+        }
+        if let Some((created, created_ms)) = std::mem::take(&mut life).created {
             let name =
                 of_bucket[root.len()..].strip_suffix(&[0]).ok_or(StoreError::Damaged("bucket name"))?;
             let name = std::str::from_utf8(name).ok().and_then(|name| name.parse().ok());
             let bucket = name.ok_or(StoreError::Damaged("bucket name"))?;
-            if !page.add(ListedBucket { bucket, created: version, created_ms }) {
+            if !page.add(ListedBucket { bucket, created, created_ms }) {
                 return Ok(Step::Stop);
             }
         }

@@ -14,8 +14,10 @@ mod listings;
 mod memory;
 #[cfg(test)]
 mod model;
+mod moments;
 mod objects;
 mod store;
+mod versions;
 
 pub use disk::Disk;
 pub use layout::TransactionRow;
@@ -26,7 +28,7 @@ use crate::protocol::{Listing, NamedUpload, NamedVersion, Page, Sealed};
 use bytes::Bytes;
 use commonware_utils::channel::watch;
 use layout::*;
-use ledger::{APPLIED, BlockContext, Effect, SignerChanged, effects};
+use ledger::{APPLIED, BlockContext, Effect, SignerChanged, VisibilityChanged, effects};
 use proof::{
     Digest, PublicKey, SignedTransaction, TenantId, UploadId, VersionId,
     entry::VersionEntry,
@@ -101,6 +103,9 @@ impl<S: Store> Index<S> {
             return Err(ApplyError::Gap { height, block: block.height });
         }
         let mut rows = Rows::new();
+        if !transactions.is_empty() {
+            rows.push((moments::key(block.time_ms, block.height), Bytes::new()));
+        }
         for (index, (signed, outcome)) in (0..).zip(transactions.iter().zip(outcomes)) {
             let row = TransactionRow { height: block.height, index, outcome: *outcome };
             rows.push((Key::new(TRANSACTIONS).digest(&signed.transaction.id()).done(), row.encode()));
@@ -132,7 +137,7 @@ impl<S: Store> Index<S> {
     ) -> Result<Option<NamedVersion>, StoreError> {
         let key = Key::new(VERSIONS).tenant(tenant).bucket(&place.bucket).key(place.key.as_str().as_bytes());
         let Some(row) = self.store.get(&key.newest_first(version).done())? else { return Ok(None) };
-        let VersionRow { entry, sealed } = decode(&row)?;
+        let Turn::Version(VersionRow { entry, sealed }) = decode(&row)? else { return Ok(None) };
         let payload = entry.body().map(|body| self.attached(payload(body))).transpose()?;
         let payload = List::new(payload.into_iter().collect()).expect("one at the most");
         Ok(Some(NamedVersion { entry, sealed, payload }))
@@ -180,6 +185,9 @@ impl<S: Store> Index<S> {
             Listing::Objects(query) => objects::page(&self.store, query, height),
             Listing::Uploads(query) => listings::uploads(&self.store, query, height),
             Listing::Parts(query) => listings::parts(&self.store, query, height),
+            Listing::Versions(query) => versions::page(&self.store, query, height),
+            Listing::Current(of) => versions::current(&self.store, of, height),
+            Listing::Moment(time_ms) => moments::page(&self.store, *time_ms, height),
         }
     }
 
@@ -224,7 +232,23 @@ fn version_row(entry: VersionEntry, signed: &SignedTransaction) -> (Vec<u8>, Byt
     let row = Key::new(VERSIONS).tenant(&entry.tenant).bucket(&entry.place.bucket).key(key);
     let row = row.newest_first(&entry.version).done();
     let sealed = entry.body().map(|body| sealed(signed, &body.sealed)).into_iter().collect();
-    (row, VersionRow { entry, sealed: List::new(sealed).expect("one at the most") }.encode())
+    let sealed = List::new(sealed).expect("one at the most");
+    (row, Turn::Version(VersionRow { entry, sealed }).encode())
+}
+
+/// That a version was hidden or shown again, and what became current by it.
+fn visibility_rows(rows: &mut Rows, change: VisibilityChanged) {
+    let VisibilityChanged { tenant, place, version, changed, time_ms, hidden, current } = change;
+    let key = |table| {
+        let key = Key::new(table).tenant(&tenant).bucket(&place.bucket);
+        key.key(place.key.as_str().as_bytes())
+    };
+    let row = key(HIDDEN).newest_first(&version).newest_first(&changed).done();
+    rows.push((row, HiddenRow { hidden, time_ms }.encode()));
+    if let Some(current) = current {
+        let current = List::new(current.into_iter().collect()).expect("one at the most");
+        rows.push((key(VERSIONS).newest_first(&changed).done(), Turn::Current(current).encode()));
+    }
 }
 
 fn signer_row(key: &PublicKey, tenant: &TenantId, version: &VersionId, active: bool) -> (Vec<u8>, Bytes) {
@@ -245,7 +269,12 @@ fn add_effect(rows: &mut Rows, effect: Effect, signed: &SignedTransaction) {
             let key = Key::new(BUCKETS).tenant(&deleted.tenant).bucket(&deleted.bucket);
             rows.push((key.newest_first(&deleted.version).done(), BucketRow::Deleted.encode()));
         }
+        Effect::BucketUndeleted(undeleted) => {
+            let key = Key::new(BUCKETS).tenant(&undeleted.tenant).bucket(&undeleted.bucket);
+            rows.push((key.newest_first(&undeleted.version).done(), BucketRow::Undeleted.encode()));
+        }
         Effect::VersionAdded(entry) => rows.push(version_row(entry, signed)),
+        Effect::VisibilityChanged(change) => visibility_rows(rows, change),
         Effect::UploadOpened(entry) => {
             let (tenant, upload, place) = (&entry.tenant, &entry.upload, &entry.place);
             let by_key = Key::new(UPLOADS_BY_KEY).tenant(tenant).bucket(&place.bucket);

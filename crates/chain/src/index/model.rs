@@ -2,13 +2,15 @@
 
 use super::*;
 use crate::protocol::{
-    After, AfterUpload, BucketsQuery, KeyText, ObjectsQuery, PartsQuery, UploadsQuery, key_text,
+    After, AfterUpload, AfterVersion, BucketsQuery, KeyText, ObjectsQuery, PartsQuery, TenantPlace,
+    UploadsQuery, VersionsQuery, key_text,
 };
 use ledger::Refusal;
 use proof::{
     BucketName, Committee, Genesis, ObjectKey, PublicKey, Signature, Transaction,
     transaction::{
-        AbortUpload, CompleteUpload, CreateBucket, CreateUpload, DeleteBucket, PutMarker, PutPart, PutVersion,
+        AbortUpload, CompleteUpload, CreateBucket, CreateUpload, DeleteBucket, HideVersion, PutMarker,
+        PutPart, PutVersion, Succession, UndeleteBucket, UnhideVersion,
     },
     wire::Octets,
 };
@@ -72,6 +74,9 @@ fn signed(nonce: u64, tenant: TenantId, operation: Operation, attachments: Vec<B
 enum Act {
     Create(u8),
     Delete(u8),
+    Undelete(u8),
+    /// Hide a version that is not, or show one that is.
+    Toggle(Choice),
     Put(u8, String),
     Mark(u8, String),
     Open(u8, String),
@@ -99,6 +104,8 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         1 => any::<u8>().prop_map(Act::Create),
         1 => any::<u8>().prop_map(Act::Delete),
+        1 => any::<u8>().prop_map(Act::Undelete),
+        10 => any::<Choice>().prop_map(Act::Toggle),
         12 => (0..3u8, key()).prop_map(|(bucket, key)| Act::Put(bucket, key)),
         4 => (0..3u8, key()).prop_map(|(bucket, key)| Act::Mark(bucket, key)),
         3 => (0..3u8, key()).prop_map(|(bucket, key)| Act::Open(bucket, key)),
@@ -111,13 +118,26 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
+/// A turn in a bucket's life.
+#[derive(Clone, Copy, PartialEq)]
+enum Turned {
+    Created,
+    Deleted,
+    Undeleted,
+}
+
+/// A line of a listing of versions: with whether it is current and whether hidden; or a common prefix.
+type VersionLine = (String, Option<(VersionId, bool, bool)>);
+
 /// All that happened, with the heights.
 #[derive(Default)]
 struct Model {
-    /// (bucket, place in the chain, whether it began to live then).
-    buckets: Vec<(BucketName, VersionId, bool)>,
+    /// (bucket, place in the chain, what happened there).
+    buckets: Vec<(BucketName, VersionId, Turned)>,
     /// (place, version, whether it is an object).
     versions: Vec<(Place, VersionId, bool)>,
+    /// (version, place in the chain, whether it is hidden from there on).
+    hidden: Vec<(VersionId, VersionId, bool)>,
     /// (place, upload, opened).
     uploads: Vec<(Place, UploadId, VersionId)>,
     closed: BTreeMap<[u8; 16], u64>,
@@ -127,7 +147,36 @@ struct Model {
 impl Model {
     fn bucket_created(&self, name: &BucketName, height: u64) -> Option<VersionId> {
         let turns = self.buckets.iter().filter(|(of, at, _)| of == name && at.height <= height);
-        turns.max_by_key(|(_, at, _)| *at).and_then(|(_, at, lives)| lives.then_some(*at))
+        let life = turns.fold((None, false), |(created, _), (_, at, turn)| match turn {
+            Turned::Created => (Some(*at), true),
+            Turned::Deleted => (created, false),
+            Turned::Undeleted => (created, true),
+        });
+        life.0.filter(|_| life.1)
+    }
+
+    fn is_hidden(&self, version: VersionId, height: u64) -> bool {
+        let changes = self.hidden.iter().filter(|(of, at, _)| *of == version && at.height <= height);
+        changes.last().is_some_and(|(_, _, hidden)| *hidden)
+    }
+
+    /// The versions of a bucket's life, by key, newest first: with whether each is an object.
+    fn versions(&self, bucket: &BucketName, height: u64) -> Option<BTreeMap<String, Vec<(VersionId, bool)>>> {
+        let created = self.bucket_created(bucket, height)?;
+        let mut versions = BTreeMap::<String, Vec<(VersionId, bool)>>::new();
+        for (place, version, object) in self.versions.iter().rev() {
+            if place.bucket == *bucket && version.height <= height && *version > created {
+                versions.entry(place.key.to_string()).or_default().push((*version, *object));
+            }
+        }
+        Some(versions)
+    }
+
+    /// The newest version of a key that is not hidden.
+    fn current(&self, place: &Place, height: u64) -> Option<Option<(VersionId, bool)>> {
+        let mut versions = self.versions(&place.bucket, height)?;
+        let of_key = versions.remove(place.key.as_str()).unwrap_or_default();
+        Some(of_key.into_iter().find(|(version, _)| !self.is_hidden(*version, height)))
     }
 
     fn buckets(&self, height: u64) -> Vec<(String, VersionId)> {
@@ -139,16 +188,11 @@ impl Model {
 
     /// The current objects of a bucket, by key.
     fn objects(&self, bucket: &BucketName, height: u64) -> Option<BTreeMap<String, VersionId>> {
-        let created = self.bucket_created(bucket, height)?;
-        let mut newest = BTreeMap::new();
-        for (place, version, object) in &self.versions {
-            if place.bucket == *bucket && version.height <= height {
-                let entry = newest.entry(place.key.to_string()).or_insert((*version, *object));
-                *entry = (*entry).max((*version, *object));
-            }
-        }
-        let current = |(key, (version, object))| (object && version >= created).then_some((key, version));
-        Some(newest.into_iter().filter_map(current).collect())
+        let current = |(key, versions): (String, Vec<(VersionId, bool)>)| {
+            let shown = versions.into_iter().find(|(version, _)| !self.is_hidden(*version, height));
+            shown.filter(|(_, object)| *object).map(|(version, _)| (key, version))
+        };
+        Some(self.versions(bucket, height)?.into_iter().filter_map(current).collect())
     }
 
     fn uploads(&self, bucket: &BucketName, height: u64) -> Option<Vec<(String, UploadId)>> {
@@ -217,18 +261,58 @@ impl History {
         (!open.is_empty()).then(|| choice.get(&open)).map(|(place, upload, _)| (place.clone(), *upload))
     }
 
+    /// Hides or shows a version of a bucket's present life, as an honest gateway does.
+    fn toggle(&mut self, choice: &Choice) {
+        let (here, model) = (self.here(), &self.model);
+        let alive = |(place, version, _): &&(Place, VersionId, bool)| {
+            model.bucket_created(&place.bucket, here.height).is_some_and(|created| *version > created)
+        };
+        let versions: Vec<_> = model.versions.iter().filter(alive).collect();
+        if versions.is_empty() {
+            return;
+        }
+        let (place, version, _) = choice.get(&versions);
+        let (place, version) = (place.clone(), *version);
+        let head = |model: &Model| model.current(&place, here.height).expect("it lives").map(|(id, _)| id);
+        let (before, hidden) = (head(model), model.is_hidden(version, here.height));
+        self.model.hidden.push((version, here, !hidden));
+        let after = head(&self.model);
+        let succession =
+            Succession { revision: 0, successor: List::new(after.into_iter().collect()).unwrap() };
+        let current = before != after;
+        self.push(
+            if hidden {
+                Operation::UnhideVersion(UnhideVersion { place, version, current })
+            } else {
+                let succession = List::new(Some(succession).filter(|_| current).into_iter().collect());
+                Operation::HideVersion(HideVersion { place, version, succession: succession.unwrap() })
+            },
+            vec![],
+        );
+    }
+
     fn act(&mut self, act: &Act) {
         let here = self.here();
         let (body, attachments) = body(self.nonce);
         match act {
             Act::Create(number) => {
-                self.model.buckets.push((bucket(*number), here, true));
+                self.model.buckets.push((bucket(*number), here, Turned::Created));
                 self.push(Operation::CreateBucket(CreateBucket { bucket: bucket(*number) }), vec![]);
             }
             Act::Delete(number) => {
-                self.model.buckets.push((bucket(*number), here, false));
+                self.model.buckets.push((bucket(*number), here, Turned::Deleted));
                 self.push(Operation::DeleteBucket(DeleteBucket { bucket: bucket(*number) }), vec![]);
             }
+            Act::Undelete(number) => {
+                let bucket = bucket(*number);
+                let turns = &self.model.buckets;
+                let existed = turns.iter().any(|(of, _, turn)| *of == bucket && *turn == Turned::Created);
+                if existed && self.model.bucket_created(&bucket, here.height).is_none() {
+                    self.model.buckets.push((bucket.clone(), here, Turned::Undeleted));
+                    self.push(Operation::UndeleteBucket(UndeleteBucket { bucket }), vec![]);
+                }
+            }
+            Act::Toggle(choice) => self.toggle(choice),
             Act::Put(number, key) => {
                 let place = place(*number, key);
                 self.model.versions.push((place.clone(), here, true));
@@ -393,6 +477,102 @@ fn check_objects<S: Store>(index: &Index<S>, history: &History, questions: &[Que
     }
 }
 
+/// The whole listing of versions by the book.
+fn expected_versions(model: &Model, question: &Question, height: u64, all: bool) -> Option<Vec<VersionLine>> {
+    let mut lines: Vec<VersionLine> = Vec::new();
+    for (key, versions) in model.versions(&bucket(question.bucket), height)? {
+        if !key.starts_with(&question.prefix) || (!question.after.is_empty() && key <= question.after) {
+            continue;
+        }
+        let shown = |version: &VersionId| !model.is_hidden(*version, height);
+        let current = versions.iter().map(|(version, _)| *version).find(shown);
+        let rest = &key[question.prefix.len()..];
+        let rolled = rest.find(&question.delimiter).filter(|_| !question.delimiter.is_empty());
+        for (version, _) in versions.iter().filter(|(version, _)| all || shown(version)) {
+            let line = match rolled {
+                Some(at) => (key[..question.prefix.len() + at + question.delimiter.len()].to_owned(), None),
+                None => (key.clone(), Some((*version, current == Some(*version), !shown(version)))),
+            };
+            if line.1.is_some() || lines.last() != Some(&line) {
+                lines.push(line);
+            }
+        }
+    }
+    Some(lines)
+}
+
+/// Reads a listing of versions page by page.
+fn listed_versions<S: Store>(
+    index: &Index<S>,
+    question: &Question,
+    height: u64,
+    hidden: bool,
+) -> Option<Vec<VersionLine>> {
+    let mut query = VersionsQuery {
+        tenant: TENANT,
+        bucket: bucket(question.bucket),
+        prefix: key_or_text(&question.prefix),
+        delimiter: key_or_text(&question.delimiter),
+        after: match question.after.as_str() {
+            "" => AfterVersion::Start,
+            text => AfterVersion::Key(key_or_text(text)),
+        },
+        limit: question.limit,
+        hidden,
+        exact: false,
+    };
+    let mut lines = Vec::new();
+    loop {
+        let page = match index.page(&Listing::Versions(query.clone()), height).unwrap() {
+            Page::NoSuch => return None,
+            Page::Versions(page) => page,
+            other => panic!("{other:?}"),
+        };
+        let text = |key: &KeyText| String::from_utf8(key.to_vec()).unwrap();
+        let mut of_page: Vec<VersionLine> = page.prefixes.iter().map(|prefix| (text(prefix), None)).collect();
+        for version in page.versions.iter() {
+            let VersionEntry { place, version: id, .. } = &version.entry;
+            let named = index.version(&TENANT, place, id).unwrap().unwrap();
+            assert_eq!((&named.entry, &named.sealed), (&version.entry, &version.sealed));
+            let flags = (*id, version.current, !version.hidden.is_empty());
+            of_page.push((place.key.to_string(), Some(flags)));
+        }
+        // Stable: the versions of a key stay newest first.
+        of_page.sort_by(|a, b| a.0.cmp(&b.0));
+        assert!(of_page.len() <= usize::from(question.limit));
+        lines.extend(of_page);
+        match page.next.first() {
+            Some(next) => query.after = next.clone(),
+            None => return Some(lines),
+        }
+    }
+}
+
+fn check_versions<S: Store>(index: &Index<S>, model: &Model, question: &Question, height: u64) {
+    for all in [false, true] {
+        let expected = expected_versions(model, question, height, all);
+        assert_eq!(listed_versions(index, question, height, all), expected, "{question:?} at {height}");
+    }
+    for (place, ..) in &model.versions {
+        let of = TenantPlace { tenant: TENANT, place: place.clone() };
+        let expected = match model.current(place, height) {
+            None => Page::NoSuch,
+            Some(current) => {
+                Page::Current(List::new(current.map(|(version, _)| version).into_iter().collect()).unwrap())
+            }
+        };
+        assert_eq!(index.page(&Listing::Current(of), height).unwrap(), expected, "{place:?} at {height}");
+    }
+}
+
+/// In this model the time of a block is its height.
+fn check_moments<S: Store>(index: &Index<S>, history: &History, time_ms: u64, height: u64) {
+    let filled = |at: &u64| !history.blocks[*at as usize - 1].0.is_empty();
+    let expected = (1..=time_ms.min(height)).rev().find(filled);
+    let Page::Moment(moment) = index.page(&Listing::Moment(time_ms), height).unwrap() else { panic!() };
+    assert_eq!(moment.first().map(|moment| (moment.height, moment.time_ms)), expected.map(|at| (at, at)));
+}
+
 fn check_buckets<S: Store>(index: &Index<S>, model: &Model, height: u64) {
     let mut query = BucketsQuery { tenant: TENANT, after: Octets::default(), limit: 1 };
     let mut listed = Vec::new();
@@ -463,6 +643,8 @@ fn check<S: Store>(store: S, acts: &[Act], questions: &[Question]) {
     for question in questions {
         let height = (question.height % (history.blocks.len() + 1)) as u64;
         check_buckets(&index, &history.model, height);
+        check_versions(&index, &history.model, question, height);
+        check_moments(&index, &history, u64::from(question.limit) * 3, height);
         check_uploads(&index, &history.model, question.bucket, &question.prefix, height);
         // Closed ones too.
         let opened = history.model.uploads.iter().filter(|(_, _, opened)| opened.height <= height);

@@ -1,7 +1,7 @@
 //! Listing a bucket's current objects.
 //!
 //! The rows of a key are visited newest first; the first that is not newer than the height asked for says what the key
-//! held then. Everything else is leapt over: older versions, and all of a common prefix once one object in it is seen.
+//! held then: a version, or which one became current when others were hidden. Everything else is leapt over: older versions, and all of a common prefix once one object in it is seen.
 //!
 //! A page ends when it is full and one more entry is known to follow, or after [`KEYS_EXAMINED_MAX`] keys: hidden keys
 //! cost as much as listed ones, and a page's work must be bounded. What counts is the same on every node.
@@ -38,13 +38,14 @@ pub(super) fn page<S: Store>(store: &S, query: &ObjectsQuery, height: u64) -> Re
         After::Prefix(text) => root.clone().key_prefix(text).past(),
     };
     let from = from.max(within.clone().done());
-    let mut walk = Walk::new(root, query, created, height);
+    let mut walk = Walk::new(store, root, query, created, height);
     store.scan(&from, &within.past(), &mut |row, value| walk.visit(row, value))?;
     Ok(Page::Objects(walk.page()))
 }
 
 /// A page in the making.
-struct Walk<'a> {
+struct Walk<'a, S> {
+    store: &'a S,
     query: &'a ObjectsQuery,
     root: Key,
     created: VersionId,
@@ -62,9 +63,10 @@ struct Walk<'a> {
     next: Option<After>,
 }
 
-impl<'a> Walk<'a> {
-    fn new(root: Key, query: &'a ObjectsQuery, created: VersionId, height: u64) -> Self {
+impl<'a, S: Store> Walk<'a, S> {
+    fn new(store: &'a S, root: Key, query: &'a ObjectsQuery, created: VersionId, height: u64) -> Self {
         Self {
+            store,
             query,
             root,
             created,
@@ -97,16 +99,18 @@ impl<'a> Walk<'a> {
         self.steps = 0;
 
         let key = unescape(&of_key[self.root.len()..])?;
-        let row: VersionRow = decode(value)?;
-        let hidden = version < self.created || row.entry.kind == VersionKind::Marker;
-        if hidden {
+        let row = match version > self.created {
+            true => current_row(self.store, of_key, decode(value)?)?,
+            false => None,
+        };
+        let Some(row) = row.filter(|row| row.entry.kind != VersionKind::Marker) else {
             self.last = After::Key(text(&key)?);
             return Ok(Step::Next);
-        }
+        };
         if self.objects.len() + self.prefixes.len() == self.limit || self.bytes >= PAGE_BYTES {
             return Ok(self.stop());
         }
-        match self.common_prefix(&key) {
+        match common_prefix(&key, &self.query.prefix, &self.query.delimiter) {
             Some(prefix) => self.add_prefix(text(prefix)?),
             None => self.add_object(text(&key)?, row),
         }
@@ -121,17 +125,6 @@ impl<'a> Walk<'a> {
     fn stop(&mut self) -> Step {
         self.next = Some(self.last.clone());
         Step::Stop
-    }
-
-    /// What of the key is rolled up, if the delimiter occurs after the prefix.
-    fn common_prefix<'k>(&self, key: &'k [u8]) -> Option<&'k [u8]> {
-        let delimiter: &[u8] = &self.query.delimiter;
-        if delimiter.is_empty() {
-            return None;
-        }
-        let (start, length) = (self.query.prefix.len(), delimiter.len());
-        let at = key.get(start..)?.windows(length).position(|window| window == delimiter)?;
-        Some(&key[..start + at + length])
     }
 
     fn add_prefix(&mut self, prefix: KeyText) -> Result<Step, StoreError> {
@@ -169,6 +162,34 @@ pub(super) fn limit(asked: u16) -> usize {
     }
 }
 
-fn text(key: &[u8]) -> Result<KeyText, StoreError> {
+/// What of a key is rolled up, if the delimiter occurs after the prefix, with which the key begins.
+pub(super) fn common_prefix<'k>(key: &'k [u8], prefix: &[u8], delimiter: &[u8]) -> Option<&'k [u8]> {
+    if delimiter.is_empty() {
+        return None;
+    }
+    let rest = key.get(prefix.len()..)?;
+    let at = rest.windows(delimiter.len()).position(|window| window == delimiter)?;
+    Some(&key[..prefix.len() + at + delimiter.len()])
+}
+
+/// The version that is current after this turn of the key whose rows begin with `of_key`.
+pub(super) fn current_row<S: Store>(
+    store: &S,
+    of_key: &[u8],
+    turn: Turn,
+) -> Result<Option<VersionRow>, StoreError> {
+    let current = match turn {
+        Turn::Version(row) => return Ok(Some(row)),
+        Turn::Current(current) => current,
+    };
+    let Some(version) = current.first() else { return Ok(None) };
+    let row = store.get(&Key::from(of_key).newest_first(version).done())?;
+    match decode(&row.ok_or(StoreError::Damaged("a version"))?)? {
+        Turn::Version(row) => Ok(Some(row)),
+        Turn::Current(_) => Err(StoreError::Damaged("a version")),
+    }
+}
+
+pub(super) fn text(key: &[u8]) -> Result<KeyText, StoreError> {
     KeyText::new(key.to_vec()).map_err(|_| StoreError::Damaged("a key too long"))
 }

@@ -4,8 +4,8 @@ mod network;
 
 use bytes::Bytes;
 use chain::client::{
-    After, BucketsQuery, Client, Committed, HeadView, ObjectsQuery, PayloadView, Position, ReadError,
-    SubmitError,
+    After, AfterVersion, BucketsQuery, Client, Committed, CurrentView, HeadView, NamedView, ObjectsQuery,
+    PayloadView, Position, ReadError, SubmitError, VersionsQuery,
 };
 use commonware_runtime::{Clock as _, Runner as _, Supervisor as _, deterministic};
 use ledger::Refusal;
@@ -13,7 +13,8 @@ use network::{Crime, N, Network, SUBMIT_TIMEOUT, TENANT, key_of};
 use proof::{
     Digest, Receipt,
     transaction::{
-        Attachment, Body, CreateBucket, DeleteBucket, Operation, Payload, Place, PutMarker, PutVersion,
+        Attachment, Body, CreateBucket, DeleteBucket, HideVersion, Operation, Payload, Place, PutMarker,
+        PutVersion,
     },
     wire::{List, Octets},
 };
@@ -74,10 +75,23 @@ fn objects(delimiter: &str) -> ObjectsQuery {
     }
 }
 
+fn versions(hidden: bool) -> VersionsQuery {
+    VersionsQuery {
+        tenant: TENANT,
+        bucket: "bucket".parse().unwrap(),
+        prefix: Octets::default(),
+        delimiter: Octets::default(),
+        after: AfterVersion::Start,
+        limit: 0,
+        hidden,
+        exact: false,
+    }
+}
+
 /// Writes and reads of every kind, each of which must give the truth.
 async fn everything(network: &Network, client: &TestClient) {
     assert_eq!(client.head(TENANT, &place("a")).await.unwrap(), HeadView::NoBucket);
-    assert_eq!(client.list(objects("")).await.unwrap(), None);
+    assert_eq!(client.list(objects(""), None).await.unwrap(), None);
     submit(network, client, (create("bucket"), vec![])).await.unwrap();
     assert_eq!(client.bucket(TENANT, &"bucket".parse().unwrap()).await.unwrap().unwrap().live, 0);
     assert_eq!(client.head(TENANT, &place("a")).await.unwrap(), HeadView::Absent);
@@ -91,17 +105,36 @@ async fn everything(network: &Network, client: &TestClient) {
     let marker = Operation::PutMarker(PutMarker { place: place("a") });
     submit(network, client, (marker, vec![])).await.unwrap();
     assert!(matches!(client.head(TENANT, &place("a")).await.unwrap(), HeadView::Marker(_)));
-    assert_eq!(
-        client.version(TENANT, &place("a"), written.version(0)).await.unwrap(),
-        HeadView::Object(view)
-    );
+    let view = HeadView::Object(view);
+    let found = client.version(TENANT, &place("a"), written.version(0)).await.unwrap();
+    assert_eq!(found, NamedView { in_bucket: true, hidden: false, view: view.clone() });
 
-    let listed = client.list(objects("")).await.unwrap().unwrap();
+    let listed = client.list(objects(""), None).await.unwrap().unwrap();
     let keys: Vec<_> = listed.objects.iter().map(|object| object.entry.place.key.to_string()).collect();
     assert_eq!((keys, listed.prefixes, listed.next), (vec!["dir/b".to_owned()], vec![], None));
-    assert_eq!(client.list(objects("/")).await.unwrap().unwrap().prefixes, ["dir/"]);
+    assert_eq!(client.list(objects("/"), None).await.unwrap().unwrap().prefixes, ["dir/"]);
     let query = BucketsQuery { tenant: TENANT, after: Octets::default(), limit: 0 };
     assert_eq!(client.list_buckets(query).await.unwrap().buckets[0].bucket.as_str(), "bucket");
+
+    let hide = HideVersion { place: place("a"), version: written.version(0), succession: List::default() };
+    let hidden = submit(network, client, (Operation::HideVersion(hide), vec![])).await.unwrap();
+    let found = client.version(TENANT, &place("a"), written.version(0)).await.unwrap();
+    assert_eq!(found, NamedView { in_bucket: true, hidden: true, view });
+    let listed = |hidden, at| client.list_versions(versions(hidden), at);
+    let shown = listed(false, None).await.unwrap().unwrap();
+    let kinds: Vec<_> =
+        shown.versions.iter().map(|version| (version.entry.place.key.as_str(), version.current)).collect();
+    assert_eq!(kinds, [("a", true), ("dir/b", true)], "the marker, and another key");
+    let all = listed(true, None).await.unwrap().unwrap();
+    let change = (hidden.version(0), hidden.time_ms());
+    assert_eq!((all.versions.len(), all.versions[1].hidden), (3, Some(change)));
+    let height = written.block.header.height;
+    let before = listed(false, Some(height)).await.unwrap().unwrap();
+    assert_eq!((before.versions.len(), before.versions[0].entry.version), (1, written.version(0)));
+    let current = client.current_at(TENANT, &place("a"), height).await.unwrap();
+    assert_eq!(current, CurrentView::Version(written.version(0)));
+    let then = client.moment(written.time_ms()).await.unwrap().unwrap();
+    assert_eq!((then.height, then.time_ms), (height, written.time_ms()));
 
     let at = Position { height: written.block.header.height, index: written.index };
     let found = client.receipt(at).await.unwrap().unwrap();
@@ -123,7 +156,7 @@ fn honest_nodes_give_the_truth_and_are_not_accused() {
         everything(&network, &client).await;
         for status in client.status().await {
             assert_eq!((status.faults, status.avoided), (0, false));
-            assert_eq!(status.report.unwrap().height, 5);
+            assert_eq!(status.report.unwrap().height, 6);
             assert_eq!(status.key, key_of(&network, status.node));
         }
     });

@@ -167,12 +167,26 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
     let after = list(vec![AfterUpload { key: octets(b"a"), upload }]);
     let uploads = UploadsQuery { tenant, bucket: bucket(), prefix: octets(b""), after, limit: 3 };
     let parts = PartsQuery { tenant, upload, after: 1, limit: 2, payloads: true };
+    let versions = |after| {
+        listed(Listing::Versions(VersionsQuery {
+            tenant,
+            bucket: bucket(),
+            prefix: octets(b"a/"),
+            delimiter: octets(b"/"),
+            after,
+            limit: 10,
+            hidden: true,
+            exact: false,
+        }))
+    };
+    let after_version = AfterVersion::Place(AfterPlace { key: octets(b"k"), version });
     vec![
         ("Request::Submit", Request::Submit(signed())),
         ("Request::Tip", Request::Tip(7)),
         ("Request::Read, keys", read(Subject::Keys(list(vec![Digest([1; 32]), Digest([2; 32])])))),
         ("Request::Read, head", read(Subject::Head(TenantPlace { tenant, place: place() }))),
         ("Request::Read, version", read(Subject::Version(TenantVersion { tenant, place: place(), version }))),
+        ("Request::Read, shown", read(Subject::Shown(TenantVersion { tenant, place: place(), version }))),
         ("Request::Read, upload", read(Subject::Upload(TenantUpload { tenant, upload }))),
         (
             "Request::List, buckets",
@@ -183,6 +197,12 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
         ("Request::List, objects after a prefix", objects(After::Prefix(octets(b"p")))),
         ("Request::List, uploads", listed(Listing::Uploads(uploads))),
         ("Request::List, parts", listed(Listing::Parts(parts))),
+        ("Request::List, versions", versions(AfterVersion::Start)),
+        ("Request::List, versions after a key", versions(AfterVersion::Key(octets(b"k")))),
+        ("Request::List, versions after a prefix", versions(AfterVersion::Prefix(octets(b"p")))),
+        ("Request::List, versions after a version", versions(after_version)),
+        ("Request::List, current", listed(Listing::Current(TenantPlace { tenant, place: place() }))),
+        ("Request::List, moment", listed(Listing::Moment(10))),
         ("Request::Receipt", Request::Receipt(Position { height: 1, index: 2 })),
         ("Request::Status", Request::Status),
     ]
@@ -216,6 +236,18 @@ fn pages() -> Vec<(&'static str, Page)> {
     let bucket = ListedBucket { bucket: bucket(), created: VERSION, created_ms: 1 };
     let entry = PartEntry { upload: UPLOAD, number: 4, version: VERSION, time_ms: 1, body: body() };
     let part = ListedPart { entry, sealed: octets(b"s"), payload: list(vec![octets(b"manifest")]) };
+    let listed = ListedVersion {
+        entry: version_entry(VersionKind::Marker),
+        sealed: List::default(),
+        current: true,
+        hidden: list(vec![HiddenSince { changed: VERSION, time_ms: 2 }]),
+    };
+    let after = AfterPlace { key: octets(b"a/key"), version: VERSION };
+    let versions = VersionsPage {
+        versions: list(vec![listed]),
+        prefixes: list(vec![octets(b"a/")]),
+        next: list(vec![AfterVersion::Place(after)]),
+    };
     vec![
         ("Answer::Page, nothing", Page::NoSuch),
         ("Answer::Page, buckets", Page::Buckets(BucketsPage { buckets: list(vec![bucket]), more: true })),
@@ -225,6 +257,9 @@ fn pages() -> Vec<(&'static str, Page)> {
             Page::Uploads(UploadsPage { uploads: list(vec![named_upload()]), more: false }),
         ),
         ("Answer::Page, parts", Page::Parts(PartsPage { parts: list(vec![part]), more: false })),
+        ("Answer::Page, versions", Page::Versions(versions)),
+        ("Answer::Page, current", Page::Current(list(vec![VERSION]))),
+        ("Answer::Page, moment", Page::Moment(list(vec![Moment { height: 1, time_ms: 2 }]))),
     ]
 }
 

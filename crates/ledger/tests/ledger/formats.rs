@@ -4,7 +4,10 @@
 use crate::network::{TENANT, bucket, owner, place, upload};
 use ledger::{
     APPLIED, RECORD_BYTES, Record, Refusal, StateKey, key,
-    record::{Bucket, Chain, Head, Kind, Outcome, Part, Signer, Tenant, Upload, UploadState, Version},
+    record::{
+        Bucket, Chain, Head, Hidden, Kind, Outcome, Part, Signer, Tenant, Upload, UploadState, Version,
+        Visibility,
+    },
 };
 use proof::{Digest, VersionId, digest::sha256};
 
@@ -42,28 +45,53 @@ fn records() -> Vec<Record> {
     ]
 }
 
+/// Keys of the records that came with hiding.
+fn later_keys() -> Vec<StateKey> {
+    let place = place("one", "key");
+    vec![key::visibility(&TENANT, &place), key::hidden(&TENANT, &place, &version())]
+}
+
+fn later_records() -> Vec<Record> {
+    let (version, entry) = (version(), Digest([0xee; 32]));
+    vec![
+        Visibility { revision: 9 }.into(),
+        Hidden { hidden: true, changed: version, changed_ms: 10 }.into(),
+        Head { version, kind: Kind::Nothing, time_ms: 4, entry }.into(),
+    ]
+}
+
 #[test]
 fn state_keys_and_records_are_frozen() {
-    let keys: Vec<u8> = keys().iter().flat_map(|key| key.0).collect();
-    let records: Vec<u8> = records().iter().flat_map(Record::to_bytes).collect();
+    let bytes_of_keys = |keys: &[StateKey]| keys.iter().flat_map(|key| key.0).collect::<Vec<u8>>();
+    let bytes_of = |records: &[Record]| records.iter().flat_map(Record::to_bytes).collect::<Vec<u8>>();
+    let (keys, records) = (bytes_of_keys(&keys()), bytes_of(&records()));
     let hash = |bytes: &[u8]| sha256("outlast/test/format", &[bytes]).to_string();
+    assert_eq!(
+        hash(&bytes_of_keys(&later_keys())),
+        "57b730e277a500660b7249a11ba32a69e1e362a8ba1daf6953476f935bf2880c"
+    );
+    assert_eq!(
+        hash(&bytes_of(&later_records())),
+        "81e45f0d7a27f70193a005db92b8f954a928b639b715c1624e6574c68ac612ef"
+    );
     assert_eq!(hash(&keys), "09a7d6b4a724b067cba3e96b9165b8c30daeadc4f0fcceb80b6aea0f13402161");
     assert_eq!(hash(&records), "b45e8a6e96b8c58efca1a5d7413d988d428caa55a8f3187c8c551592c00d9093");
 }
 
 #[test]
 fn every_kind_of_record_has_keys_of_its_own() {
-    let mut keys = keys();
+    let mut keys = [keys(), later_keys()].concat();
+    let kinds = keys.len();
     keys.sort_unstable();
     keys.dedup();
-    assert_eq!(keys.len(), records().len());
+    assert_eq!(keys.len(), kinds);
     let moved = [key::head(&TENANT, &place("abc", "de")), key::head(&TENANT, &place("abcd", "e"))];
     assert_ne!(moved[0], moved[1], "the parts of a name do not run together");
 }
 
 #[test]
 fn records_come_back_and_nothing_else_does() {
-    for record in records() {
+    for record in records().into_iter().chain(later_records()) {
         let bytes = record.to_bytes();
         assert_eq!(Record::from_bytes(&bytes).unwrap(), record);
         for bit in 0..RECORD_BYTES * 8 {
@@ -77,7 +105,7 @@ fn records_come_back_and_nothing_else_does() {
         tailed[RECORD_BYTES - 1] = 1;
         assert!(Record::from_bytes(&tailed).is_err());
     }
-    for tag in [0, 10, 0xff] {
+    for tag in [0, 12, 0xff] {
         let mut bytes = [0; RECORD_BYTES];
         bytes[0] = tag;
         assert!(Record::from_bytes(&bytes).is_err(), "tag {tag}");
@@ -100,6 +128,10 @@ fn refusals_keep_their_codes() {
         (20, Refusal::KeyPresent),
         (21, Refusal::KeyMissing),
         (22, Refusal::KeyChanged),
+        (23, Refusal::NoSuchVersion),
+        (24, Refusal::VersionHidden),
+        (25, Refusal::VersionShown),
+        (26, Refusal::VersionsChanged),
         (30, Refusal::UploadExists),
         (31, Refusal::NoSuchUpload),
         (32, Refusal::UploadChanged),

@@ -7,8 +7,8 @@ use proof::{
     VersionId,
     transaction::{
         AbortUpload, AddKey, Attachment, Body, CompleteUpload, CreateBucket, CreateTenant, CreateUpload,
-        DeleteBucket, KeyAt, Operation, Payload, Place, Precondition, PutMarker, PutPart, PutVersion,
-        RevokeKey, Stored, UploadAt,
+        DeleteBucket, HideVersion, KeyAt, Operation, Payload, Place, Precondition, PutMarker, PutPart,
+        PutVersion, RevokeKey, Stored, Succession, UndeleteBucket, UnhideVersion, UploadAt,
     },
     wire::{DecodeExt, Encode, List, Octets},
 };
@@ -65,6 +65,11 @@ fn precondition() -> impl Strategy<Value = Precondition> {
     ]
 }
 
+fn succession() -> impl Strategy<Value = Succession> {
+    (prop_oneof![3 => 0..3u32, 1 => Just(u32::MAX)], vec(version(), 0..2))
+        .prop_map(|(revision, successor)| Succession { revision, successor: List::new(successor).unwrap() })
+}
+
 fn tenant() -> impl Strategy<Value = TenantId> {
     select(vec![TENANT, TenantId([8; 16])])
 }
@@ -91,6 +96,14 @@ fn operation() -> impl Strategy<Value = Operation> {
         }),
         public_key().prop_map(|key| Operation::AddKey(AddKey { key })),
         public_key().prop_map(|key| Operation::RevokeKey(RevokeKey { key })),
+        (place(), version(), vec(succession(), 0..2)).prop_map(|(place, version, succession)| {
+            let succession = List::new(succession).unwrap();
+            Operation::HideVersion(HideVersion { place, version, succession })
+        }),
+        (place(), version(), any::<bool>()).prop_map(|(place, version, current)| {
+            Operation::UnhideVersion(UnhideVersion { place, version, current })
+        }),
+        place().prop_map(|place| Operation::UndeleteBucket(UndeleteBucket { bucket: place.bucket })),
     ]
 }
 

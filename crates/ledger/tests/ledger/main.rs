@@ -3,6 +3,7 @@
 
 mod admission;
 mod formats;
+mod hiding;
 mod hostile;
 mod model;
 mod network;

@@ -7,14 +7,16 @@
 use crate::network::{Chain, START_MS, TENANT, body, owner, secret, transaction, unsigned};
 use ledger::{
     Refusal, key,
-    record::{Bucket, Head, Kind, Tenant, Upload, UploadState, Version},
+    record::{Bucket, Head, Hidden, Kind, Tenant, Upload, UploadState, Version, Visibility},
 };
 use proof::{
     Digest, PublicKey, SignedTransaction, UploadId, VersionId,
     transaction::{
-        AbortUpload, AddKey, Attachment, CompleteUpload, CreateBucket, CreateUpload, DeleteBucket, KeyAt,
-        Operation, Place, Precondition, PutMarker, PutPart, PutVersion, RevokeKey, UploadAt,
+        AbortUpload, AddKey, Attachment, CompleteUpload, CreateBucket, CreateUpload, DeleteBucket,
+        HideVersion, KeyAt, Operation, Place, Precondition, PutMarker, PutPart, PutVersion, RevokeKey,
+        Succession, UndeleteBucket, UnhideVersion, UploadAt,
     },
+    wire::List,
 };
 use proptest::{collection::vec, prelude::*};
 use std::collections::{HashMap, HashSet};
@@ -29,8 +31,13 @@ type Spot = (usize, usize);
 enum Step {
     CreateBucket(usize),
     DeleteBucket(usize),
+    UndeleteBucket(usize),
     Put(Spot),
     Mark(Spot),
+    /// The version so many places before the newest, hidden ones too. If the flag is set, it is told wrong whether it
+    /// is, or becomes, current.
+    Hide(Spot, usize, bool),
+    Unhide(Spot, usize, bool),
     Open(u8, Spot),
     Part(u8, u16),
     Complete(u8, Spot),
@@ -64,6 +71,7 @@ enum Action {
 struct ModelVersion {
     id: VersionId,
     object: bool,
+    hidden: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -87,6 +95,8 @@ struct Model {
     buckets: HashMap<usize, ModelBucket>,
     uploads: HashMap<u8, ModelUpload>,
     signers: HashSet<u8>,
+    /// How often versions of a key were hidden or shown.
+    revisions: HashMap<Spot, u32>,
 }
 
 fn signer_key(signer: u8) -> PublicKey {
@@ -103,15 +113,74 @@ fn upload(id: u8) -> UploadId {
 
 impl Model {
     fn new() -> Self {
-        Self { buckets: HashMap::new(), uploads: HashMap::new(), signers: HashSet::from([0]) }
+        Self {
+            buckets: HashMap::new(),
+            uploads: HashMap::new(),
+            signers: HashSet::from([0]),
+            revisions: HashMap::new(),
+        }
     }
 
     fn versions(&self, (bucket, key): Spot) -> &[ModelVersion] {
         self.buckets.get(&bucket).and_then(|bucket| bucket.keys.get(&key)).map_or(&[], Vec::as_slice)
     }
 
+    /// The newest version that is not hidden.
+    fn head(&self, spot: Spot) -> Option<&ModelVersion> {
+        self.versions(spot).iter().rev().find(|version| !version.hidden)
+    }
+
     fn current(&self, spot: Spot) -> Option<VersionId> {
-        self.versions(spot).last().filter(|version| version.object).map(|version| version.id)
+        self.head(spot).filter(|version| version.object).map(|version| version.id)
+    }
+
+    /// The operation with which an honest gateway hides this version, or one that is wrong about what is current.
+    fn hide(&self, spot: Spot, back: usize, wrong: bool) -> Operation {
+        let version = self.nth(spot, back);
+        let is_current = self.head(spot).map(|head| head.id) == Some(version);
+        let mut older = self.versions(spot).iter().rev().filter(|other| !other.hidden && other.id < version);
+        let successor = List::new(older.next().map(|older| older.id).into_iter().collect()).unwrap();
+        let revision = self.revisions.get(&spot).copied().unwrap_or(0);
+        let succession = match (is_current, wrong) {
+            (true, false) | (false, true) => vec![Succession { revision, successor }],
+            (true, true) => vec![Succession { revision: revision + 1, successor }],
+            (false, false) => vec![],
+        };
+        let succession = List::new(succession).unwrap();
+        Operation::HideVersion(HideVersion { place: place(spot), version, succession })
+    }
+
+    fn unhide(&self, spot: Spot, back: usize, wrong: bool) -> Operation {
+        let version = self.nth(spot, back);
+        let current = self.head(spot).is_none_or(|head| head.id < version) != wrong;
+        Operation::UnhideVersion(UnhideVersion { place: place(spot), version, current })
+    }
+
+    fn nth(&self, spot: Spot, back: usize) -> VersionId {
+        let never = VersionId { height: 0, index: 0, operation: 0 };
+        self.versions(spot).iter().rev().nth(back).map_or(never, |version| version.id)
+    }
+
+    /// Changes whether a version is hidden, given what the transaction says about what is current.
+    fn set_hidden(
+        &mut self,
+        spot: Spot,
+        version: VersionId,
+        hidden: bool,
+        says: impl Fn(&Model) -> bool,
+    ) -> Result<(), Refusal> {
+        self.bucket(spot.0)?;
+        let found = self.versions(spot).iter().position(|candidate| candidate.id == version);
+        let at = found.ok_or(Refusal::NoSuchVersion)?;
+        if self.versions(spot)[at].hidden == hidden {
+            return Err(if hidden { Refusal::VersionHidden } else { Refusal::VersionShown });
+        }
+        if !says(self) {
+            return Err(Refusal::VersionsChanged);
+        }
+        self.bucket(spot.0)?.keys.get_mut(&spot.1).expect("it has versions")[at].hidden = hidden;
+        *self.revisions.entry(spot).or_default() += 1;
+        Ok(())
     }
 
     fn live(&self, bucket: usize) -> u64 {
@@ -129,6 +198,15 @@ impl Model {
     fn add(&mut self, (bucket, key): Spot, version: ModelVersion) -> Result<(), Refusal> {
         self.bucket(bucket)?.keys.entry(key).or_default().push(version);
         Ok(())
+    }
+
+    /// The operation of a step, as one would make it who sees the model as it is.
+    fn operation(&self, step: Step) -> Operation {
+        match step {
+            Step::Hide(spot, back, wrong) => self.hide(spot, back, wrong),
+            Step::Unhide(spot, back, wrong) => self.unhide(spot, back, wrong),
+            step => operation(step),
+        }
     }
 
     fn resolve(&self, condition: Condition) -> Precondition {
@@ -152,7 +230,7 @@ impl Model {
             Condition::Absent(_) => Ok(()),
             Condition::At(spot, back) => {
                 self.bucket(spot.0)?;
-                let named = self.versions(spot).iter().rev().nth(back).map(|version| version.id);
+                let named = Some(self.nth(spot, back));
                 match self.current(spot) {
                     None => Err(Refusal::KeyMissing),
                     current if current != named => Err(Refusal::KeyChanged),
@@ -166,8 +244,31 @@ impl Model {
         }
     }
 
-    fn step(&mut self, id: VersionId, step: Step) -> Result<(), Refusal> {
+    fn step(&mut self, id: VersionId, step: Step, operation: &Operation) -> Result<(), Refusal> {
         match step {
+            Step::Hide(spot, ..) => {
+                let Operation::HideVersion(hide) = operation else { unreachable!("made of the step") };
+                self.set_hidden(spot, hide.version, true, |model| {
+                    let is_current = model.head(spot).is_some_and(|head| head.id == hide.version);
+                    let revision = model.revisions.get(&spot).copied().unwrap_or(0);
+                    match hide.succession.first() {
+                        Some(succession) => is_current && succession.revision == revision,
+                        None => !is_current,
+                    }
+                })?;
+            }
+            Step::Unhide(spot, ..) => {
+                let Operation::UnhideVersion(show) = operation else { unreachable!("made of the step") };
+                self.set_hidden(spot, show.version, false, |model| {
+                    model.head(spot).is_none_or(|head| head.id < show.version) == show.current
+                })?;
+            }
+            Step::UndeleteBucket(bucket) => {
+                let bucket = self.buckets.get_mut(&bucket).ok_or(Refusal::NoSuchBucket)?;
+                if std::mem::replace(&mut bucket.exists, true) {
+                    return Err(Refusal::BucketExists);
+                }
+            }
             Step::CreateBucket(bucket) => {
                 let bucket = self.buckets.entry(bucket).or_default();
                 if bucket.exists {
@@ -180,11 +281,10 @@ impl Model {
                 if self.live(bucket) > 0 {
                     return Err(Refusal::BucketNotEmpty);
                 }
-                *self.bucket(bucket)? =
-                    ModelBucket { exists: false, lives: self.buckets[&bucket].lives, keys: HashMap::new() };
+                self.bucket(bucket)?.exists = false;
             }
-            Step::Put(spot) => self.add(spot, ModelVersion { id, object: true })?,
-            Step::Mark(spot) => self.add(spot, ModelVersion { id, object: false })?,
+            Step::Put(spot) => self.add(spot, ModelVersion { id, object: true, hidden: false })?,
+            Step::Mark(spot) => self.add(spot, ModelVersion { id, object: false, hidden: false })?,
             Step::Open(upload, spot) => {
                 let life = self.bucket(spot.0)?.lives;
                 if self.uploads.contains_key(&upload) {
@@ -200,7 +300,7 @@ impl Model {
                     return Err(Refusal::NoSuchUpload);
                 }
                 (upload.open, upload.changes) = (false, upload.changes + 1);
-                self.add(spot, ModelVersion { id, object: true })?;
+                self.add(spot, ModelVersion { id, object: true, hidden: false })?;
             }
             Step::Abort(upload) => {
                 let upload = self.open(upload)?;
@@ -230,7 +330,7 @@ impl Model {
         signer: u8,
         late: bool,
         conditions: &[Condition],
-        steps: &[Step],
+        steps: &[(Step, Operation)],
     ) -> Result<(), Refusal> {
         if late {
             return Err(Refusal::Expired);
@@ -242,8 +342,8 @@ impl Model {
         for condition in conditions {
             copy.check(*condition)?;
         }
-        for (operation, step) in (0..).zip(steps) {
-            copy.step(VersionId { height, index, operation }, *step)?;
+        for (at, (step, operation)) in (0..).zip(steps) {
+            copy.step(VersionId { height, index, operation: at }, *step, operation)?;
         }
         *self = copy;
         Ok(())
@@ -265,6 +365,8 @@ fn operation(step: Step) -> Operation {
     match step {
         Step::CreateBucket(bucket) => Operation::CreateBucket(CreateBucket { bucket: name(bucket) }),
         Step::DeleteBucket(bucket) => Operation::DeleteBucket(DeleteBucket { bucket: name(bucket) }),
+        Step::UndeleteBucket(bucket) => Operation::UndeleteBucket(UndeleteBucket { bucket: name(bucket) }),
+        Step::Hide(..) | Step::Unhide(..) => unreachable!("what they name depends on the model"),
         Step::Put(spot) => Operation::PutVersion(PutVersion { place: place(spot), body: body(1) }),
         Step::Mark(spot) => Operation::PutMarker(PutMarker { place: place(spot) }),
         Step::Open(id, spot) => {
@@ -302,11 +404,12 @@ fn run(history: &[Action], sizes: &[usize]) -> (Vec<Result<(), Refusal>>, Model)
                 Action::Transact { signer, late, conditions, steps } => {
                     let preconditions =
                         conditions.iter().map(|condition| model.resolve(*condition)).collect();
-                    let operations = steps.iter().map(|step| operation(*step)).collect();
+                    let steps: Vec<_> = steps.iter().map(|step| (*step, model.operation(*step))).collect();
+                    let operations = steps.iter().map(|(_, operation)| operation.clone()).collect();
                     let mut transaction = transaction(made.len() as u64, preconditions, operations);
                     transaction.signer = signer_key(*signer);
                     transaction.expires_ms = if *late { START_MS } else { START_MS + 1 };
-                    expected.push(model.transact(position, *signer, *late, conditions, steps));
+                    expected.push(model.transact(position, *signer, *late, conditions, &steps));
                     made.push(unsigned(transaction));
                     made[made.len() - 1].clone()
                 }
@@ -328,7 +431,7 @@ fn compare(chain: &Chain, model: &Model) {
         let expected = model.buckets.get(&at).map(|bucket| (!bucket.exists, model.live(at)));
         assert_eq!(record.as_ref().map(|bucket| (bucket.deleted, bucket.live)), expected);
         for spot in (0..KEYS.len()).map(|key| (at, key)) {
-            compare_key(chain, record.as_ref(), spot, model.versions(spot));
+            compare_key(chain, record.as_ref(), spot, model);
         }
     }
     for id in 0..3 {
@@ -340,16 +443,20 @@ fn compare(chain: &Chain, model: &Model) {
     assert_eq!(keys as usize, model.signers.len());
 }
 
-fn compare_key(chain: &Chain, bucket: Option<&Bucket>, spot: Spot, versions: &[ModelVersion]) {
+fn compare_key(chain: &Chain, bucket: Option<&Bucket>, spot: Spot, model: &Model) {
     let place = place(spot);
     let kind = |version: &ModelVersion| if version.object { Kind::Object } else { Kind::Marker };
     let head = chain.get::<Head>(key::head(&TENANT, &place));
     let head = head.filter(|head| bucket.is_some_and(|bucket| head.is_current(bucket)));
     assert_eq!(
         head.as_ref().map(|head| (head.version, head.kind.clone())),
-        versions.last().map(|version| (version.id, kind(version)))
+        model.head(spot).filter(|_| model.buckets[&spot.0].exists).map(|version| (version.id, kind(version)))
     );
-    for version in versions {
+    let revision = chain.get::<Visibility>(key::visibility(&TENANT, &place));
+    assert_eq!(revision.map(|visibility| visibility.revision), model.revisions.get(&spot).copied());
+    for version in model.versions(spot) {
+        let hidden = chain.get::<Hidden>(key::hidden(&TENANT, &place, &version.id));
+        assert_eq!(hidden.is_some_and(|record| record.hidden), version.hidden);
         let record = chain.get::<Version>(key::version(&TENANT, &place, &version.id)).expect("versions stay");
         assert_eq!(record.kind, kind(version));
         if let Some(head) = head.as_ref().filter(|head| head.version == version.id) {
@@ -362,10 +469,17 @@ fn spot() -> impl Strategy<Value = Spot> {
     (0..BUCKETS.len(), 0..KEYS.len())
 }
 
+fn wrong() -> impl Strategy<Value = bool> {
+    prop_oneof![6 => Just(false), 1 => Just(true)]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (0..BUCKETS.len()).prop_map(Step::CreateBucket),
         2 => (0..BUCKETS.len()).prop_map(Step::DeleteBucket),
+        2 => (0..BUCKETS.len()).prop_map(Step::UndeleteBucket),
+        5 => (spot(), 0..3usize, wrong()).prop_map(|(spot, back, wrong)| Step::Hide(spot, back, wrong)),
+        4 => (spot(), 0..3usize, wrong()).prop_map(|(spot, back, wrong)| Step::Unhide(spot, back, wrong)),
         5 => spot().prop_map(Step::Put),
         5 => spot().prop_map(Step::Mark),
         3 => (0..3u8, spot()).prop_map(|(id, spot)| Step::Open(id, spot)),

@@ -215,8 +215,9 @@ fn check_effects(writes: &BTreeMap<StateKey, Record>, effects: &[Effect], tenant
                 let Record::Head(head) = &writes[&key::head(&tenant, &entry.place)] else {
                     panic!("a version becomes the head")
                 };
-                // A later version in the block may be the head meanwhile.
-                assert!(head.version > entry.version || head.entry == entry.digest());
+                // A later version in the block may be the head meanwhile, or an earlier one if this one was hidden.
+                let hidden = writes.contains_key(&key::hidden(&tenant, &entry.place, &entry.version));
+                assert!(hidden || head.version > entry.version || head.entry == entry.digest());
                 (key::version(&tenant, &entry.place, &entry.version), entry.digest())
             }
             Effect::UploadOpened(entry) => (key::upload(&tenant, &entry.upload), entry.digest()),
@@ -229,7 +230,18 @@ fn check_effects(writes: &BTreeMap<StateKey, Record>, effects: &[Effect], tenant
                 assert!(writes.contains_key(&key::signer(&tenant, &change.key)));
                 continue;
             }
-            Effect::BucketCreated(_) | Effect::BucketDeleted(_) | Effect::UploadClosed(_) => continue,
+            Effect::VisibilityChanged(change) => {
+                let record = &writes[&key::hidden(&tenant, &change.place, &change.version)];
+                let Record::Hidden(hidden) = record else { panic!("a version becomes hidden or shown") };
+                assert!(hidden.changed > change.changed || hidden.hidden == change.hidden);
+                let head = writes.contains_key(&key::head(&tenant, &change.place));
+                assert!(head || change.current.is_none(), "the state's head changes with the effect's");
+                continue;
+            }
+            Effect::BucketCreated(_)
+            | Effect::BucketDeleted(_)
+            | Effect::BucketUndeleted(_)
+            | Effect::UploadClosed(_) => continue,
         };
         let written = match &writes[&key] {
             Record::Version(version) => version.entry,

@@ -18,7 +18,7 @@ use tokio::{
     fs::File,
     io::{AsyncWrite, AsyncWriteExt as _},
 };
-use vault::{Object, Vault};
+use vault::{Moment, Object, Vault};
 
 /// Read an object into a file, or to standard output
 ///
@@ -29,7 +29,8 @@ Examples:
   outlast get photos/2026/cat.jpg                     into ./cat.jpg
   outlast get photos/2026/cat.jpg pictures/cat.jpg
   outlast get backups/shop.sql - | psql shop
-  outlast get photos/cat.jpg --version 0000000000000a3f000000000000")]
+  outlast get photos/cat.jpg --version 0000000000000a3f000000000000
+  outlast get photos/cat.jpg --at 2026-11-01T10:00:00Z")]
 pub(crate) struct Arguments {
     /// The object
     #[arg(value_name = "BUCKET/KEY", value_parser = place::place)]
@@ -39,6 +40,9 @@ pub(crate) struct Arguments {
     /// An earlier version
     #[arg(long)]
     version: Option<VersionId>,
+    /// As of a time, like 2026-11-01T10:00:00Z, or the height of a block
+    #[arg(long, value_name = "MOMENT")]
+    at: Option<Moment>,
     #[command(flatten)]
     access: Access,
 }
@@ -46,7 +50,13 @@ pub(crate) struct Arguments {
 pub(crate) fn run(global: &Global, arguments: &Arguments) -> Result<(), Failure> {
     let path = arguments.file.clone().map_or_else(|| own_name(&arguments.object), Ok)?;
     let object = with_vault(arguments.access.open(global)?, async |vault| {
-        let object = vault.head(&arguments.object, arguments.version).await?;
+        let object = match arguments.at {
+            None => vault.head(&arguments.object, arguments.version).await?,
+            Some(moment) => {
+                let height = vault.height_at(moment).await?;
+                vault.head_at(&arguments.object, arguments.version, height).await?
+            }
+        };
         let bar = global.output().bytes_bar(Some(object.length), &place::name(&arguments.object));
         let outcome = if path == Path::new("-") {
             copy(&vault, &object, &mut tokio::io::stdout(), &path, &bar).await

@@ -10,7 +10,7 @@ use crate::{
 use clap::Args;
 use commonware_runtime::tokio::Context;
 use serde_json::json;
-use vault::{ListRequest, Vault};
+use vault::{ListRequest, Moment, Vault};
 
 /// Objects asked for at a time.
 const PAGE: usize = 1000;
@@ -22,7 +22,8 @@ Examples:
   outlast ls                           the buckets
   outlast ls photos                    objects and folders at the top
   outlast ls photos/2026/
-  outlast ls photos --recursive --json")]
+  outlast ls photos --recursive --json
+  outlast ls photos --at 2026-11-01T10:00:00Z")]
 pub(crate) struct Arguments {
     /// A bucket, or a bucket and the beginning of keys
     #[arg(value_name = "BUCKET[/PREFIX]")]
@@ -30,6 +31,9 @@ pub(crate) struct Arguments {
     /// All objects, instead of one level with folders
     #[arg(long, short)]
     recursive: bool,
+    /// As of a time, like 2026-11-01T10:00:00Z, or the height of a block
+    #[arg(long, value_name = "MOMENT", requires = "target")]
+    at: Option<Moment>,
     #[command(flatten)]
     access: Access,
 }
@@ -38,7 +42,7 @@ pub(crate) fn run(global: &Global, arguments: &Arguments) -> Result<(), Failure>
     let output = global.output();
     with_vault(arguments.access.open(global)?, async |vault| match &arguments.target {
         None => buckets(output, &vault).await,
-        Some(target) => objects(output, &vault, target, arguments.recursive).await,
+        Some(target) => objects(output, &vault, target, arguments).await,
     })
 }
 
@@ -55,14 +59,19 @@ async fn objects(
     output: Output,
     vault: &Vault<Context>,
     target: &Target,
-    recursive: bool,
+    arguments: &Arguments,
 ) -> Result<(), Failure> {
+    let at = match arguments.at {
+        Some(moment) => Some(vault.height_at(moment).await?),
+        None => None,
+    };
     let mut request = ListRequest {
         bucket: target.bucket.clone(),
         prefix: target.key.clone(),
-        delimiter: (!recursive).then(|| "/".to_owned()),
+        delimiter: (!arguments.recursive).then(|| "/".to_owned()),
         after: None,
         limit: PAGE,
+        at,
     };
     loop {
         let page = vault.list(request.clone()).await?;

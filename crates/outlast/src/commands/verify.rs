@@ -125,5 +125,10 @@ fn describe(operation: &Operation) -> String {
         Operation::CreateTenant(create) => format!("make tenant {}", create.tenant),
         Operation::AddKey(add) => format!("add key {}", add.key),
         Operation::RevokeKey(revoke) => format!("revoke key {}", revoke.key),
+        Operation::HideVersion(hide) => format!("hide version {} of {}", hide.version, at(&hide.place)),
+        Operation::UnhideVersion(show) => {
+            format!("show version {} of {} again", show.version, at(&show.place))
+        }
+        Operation::UndeleteBucket(undelete) => format!("undelete bucket {}", undelete.bucket),
     }
 }

@@ -150,6 +150,11 @@ fn describe_operation(operation: &Operation, version: proof::VersionId) -> Strin
         Operation::CreateTenant(create) => format!("create tenant {} with key {}", create.tenant, create.key),
         Operation::AddKey(add) => format!("add key {}", add.key),
         Operation::RevokeKey(revoke) => format!("revoke key {}", revoke.key),
+        Operation::HideVersion(hide) => format!("hide version {} of {}", hide.version, at(&hide.place)),
+        Operation::UnhideVersion(show) => {
+            format!("show version {} of {} again", show.version, at(&show.place))
+        }
+        Operation::UndeleteBucket(undelete) => format!("undelete bucket {}", undelete.bucket),
     }
 }
 

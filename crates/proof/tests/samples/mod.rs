@@ -13,8 +13,8 @@ use proof::{
     receipt::{ContentOpening, ContentRun},
     transaction::{
         AbortUpload, AddKey, Attachment, Body, CompleteUpload, CreateBucket, CreateTenant, CreateUpload,
-        DeleteBucket, KeyAt, Operation, Payload, Place, Precondition, PutMarker, PutPart, PutVersion,
-        RevokeKey, Stored, UploadAt,
+        DeleteBucket, HideVersion, KeyAt, Operation, Payload, Place, Precondition, PutMarker, PutPart,
+        PutVersion, RevokeKey, Stored, Succession, UndeleteBucket, UnhideVersion, UploadAt,
     },
     wire::{DecodeExt, Encode, Error, List, Octets},
 };
@@ -116,6 +116,23 @@ fn operations() -> Vec<Operation> {
         }),
         Operation::AddKey(AddKey { key: key(6).public_key() }),
         Operation::RevokeKey(RevokeKey { key: key(7).public_key() }),
+    ]
+}
+
+/// Operations that came after the first format of transactions: the samples of those do without them.
+fn later_operations() -> Vec<(&'static str, Operation)> {
+    let (place, version) = (place(), version());
+    let hide = |succession| HideVersion { place: place.clone(), version, succession: list(succession) };
+    let succession = |successor| Succession { revision: 12, successor: list(successor) };
+    vec![
+        ("Operation::HideVersion", Operation::HideVersion(hide(vec![]))),
+        ("Operation::HideVersion, current", Operation::HideVersion(hide(vec![succession(vec![version])]))),
+        ("Operation::HideVersion, last", Operation::HideVersion(hide(vec![succession(vec![])]))),
+        (
+            "Operation::UnhideVersion",
+            Operation::UnhideVersion(UnhideVersion { place: place.clone(), version, current: true }),
+        ),
+        ("Operation::UndeleteBucket", Operation::UndeleteBucket(UndeleteBucket { bucket: bucket() })),
     ]
 }
 
@@ -282,6 +299,7 @@ pub(crate) fn samples() -> Vec<Sample> {
     for (name, operation) in names.into_iter().zip(operations()) {
         samples.push(sample(name, &operation));
     }
+    samples.extend(later_operations().iter().map(|(name, operation)| sample(name, operation)));
     for (name, precondition) in ["Precondition::KeyAbsent", "Precondition::KeyAt", "Precondition::UploadAt"]
         .into_iter()
         .zip(preconditions())

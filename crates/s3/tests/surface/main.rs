@@ -9,3 +9,5 @@ mod listing;
 mod memory;
 mod multipart;
 mod objects;
+mod past;
+mod versions;

@@ -10,8 +10,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 use vault::{
-    Bucket, Condition, Deleted, Error, ListAfter, ListRequest, Listed, Metadata, Page, Part, PartsPage,
-    Place, Upload, UploadsPage, UploadsRequest, Written,
+    Bucket, Condition, Deleted, Error, HiddenVersion, ListAfter, ListRequest, Listed, ListedVersion,
+    Metadata, Moment, Page, Part, PartsPage, Place, Upload, UploadsPage, UploadsRequest, VersionsAfter,
+    VersionsPage, VersionsRequest, Written,
 };
 
 /// Block time of the first write.
@@ -31,7 +32,11 @@ fn slot(place: &Place) -> Slot {
 struct State {
     height: u64,
     buckets: BTreeMap<BucketName, u64>,
+    /// Heights at which buckets were created.
+    born: BTreeMap<BucketName, u64>,
     versions: BTreeMap<Slot, Vec<Kept>>,
+    /// Heights at which versions were hidden or shown.
+    hidden: BTreeMap<VersionId, Vec<(u64, bool)>>,
     uploads: BTreeMap<UploadId, Open>,
     failure: Option<Error>,
     /// Reads wait for this to be released.
@@ -56,6 +61,15 @@ pub(crate) struct Object {
 struct Open {
     upload: Upload,
     parts: BTreeMap<u16, (Part, Bytes)>,
+}
+
+impl Kept {
+    fn version(&self) -> VersionId {
+        match self {
+            Self::Object(object) => object.version,
+            Self::Marker(marker, _) => *marker,
+        }
+    }
 }
 
 impl Memory {
@@ -93,12 +107,30 @@ impl State {
         (VersionId { height: self.height, index: 0, operation: 0 }, START_MS + self.height * 1000)
     }
 
+    /// Whether the bucket was there. Its life begins when it was first created.
+    fn bucket_at(&self, bucket: &BucketName, height: u64) -> Result<(), Error> {
+        let born = self.born.get(bucket).ok_or(Error::NoSuchBucket)?;
+        if *born <= height { Ok(()) } else { Err(Error::NoSuchBucket) }
+    }
+
     fn bucket(&self, bucket: &BucketName) -> Result<(), Error> {
         self.buckets.get(bucket).map(|_| ()).ok_or(Error::NoSuchBucket)
     }
 
+    fn is_hidden(&self, version: VersionId, height: u64) -> bool {
+        let changes = self.hidden.get(&version).into_iter().flatten();
+        changes.filter(|(at, _)| *at <= height).last().is_some_and(|(_, hidden)| *hidden)
+    }
+
+    /// What of a key's versions was there and not hidden at a height, newest first.
+    fn shown<'a>(&'a self, slot: &Slot, height: u64) -> impl Iterator<Item = &'a Kept> {
+        let versions = self.versions.get(slot).into_iter().flat_map(|versions| versions.iter().rev());
+        versions
+            .filter(move |kept| kept.version().height <= height && !self.is_hidden(kept.version(), height))
+    }
+
     fn current(&self, place: &Place) -> Result<&Object, Error> {
-        match self.versions.get(&slot(place)).and_then(|versions| versions.last()) {
+        match self.shown(&slot(place), u64::MAX).next() {
             None => Err(Error::NoSuchKey { marker: None }),
             Some(Kept::Marker(marker, _)) => Err(Error::NoSuchKey { marker: Some(*marker) }),
             Some(Kept::Object(object)) => Ok(object),
@@ -211,8 +243,9 @@ impl Store for Memory {
         if state.buckets.contains_key(bucket) {
             return Err(Error::BucketExists);
         }
-        let (_, created_ms) = state.next();
+        let (version, created_ms) = state.next();
         state.buckets.insert(bucket.clone(), created_ms);
+        state.born.entry(bucket.clone()).or_insert(version.height);
         Ok(Bucket { name: bucket.clone(), created_ms })
     }
 
@@ -225,10 +258,10 @@ impl Store for Memory {
     async fn delete_bucket(&self, bucket: &BucketName) -> Result<(), Error> {
         let mut state = self.ready()?;
         state.bucket(bucket)?;
-        let current = |((owner, _), versions): (&Slot, &Vec<Kept>)| {
-            owner == bucket && matches!(versions.last(), Some(Kept::Object(_)))
+        let current = |slot: &Slot| {
+            slot.0 == *bucket && matches!(state.shown(slot, u64::MAX).next(), Some(Kept::Object(_)))
         };
-        if state.versions.iter().any(current) {
+        if state.versions.keys().any(current) {
             return Err(Error::BucketNotEmpty);
         }
         state.buckets.remove(bucket);
@@ -256,14 +289,37 @@ impl Store for Memory {
         let state = self.ready()?;
         state.bucket(&place.bucket)?;
         let Some(wanted) = version else { return state.current(place).cloned() };
-        let named = |kept: &&Kept| match kept {
-            Kept::Object(object) => object.version == wanted,
-            Kept::Marker(marker, _) => *marker == wanted,
-        };
-        match state.versions.get(&slot(place)).and_then(|versions| versions.iter().find(named)) {
+        match state.shown(&slot(place), u64::MAX).find(|kept| kept.version() == wanted) {
             None => Err(Error::NoSuchVersion),
             Some(Kept::Marker(marker, time_ms)) => Err(Error::Marker { marker: *marker, time_ms: *time_ms }),
             Some(Kept::Object(object)) => Ok((**object).clone()),
+        }
+    }
+
+    async fn height_at(&self, moment: Moment) -> Result<u64, Error> {
+        let newest = self.ready()?.height;
+        match moment {
+            Moment::Height(height) if height > newest => Err(Error::NotYet),
+            Moment::Height(height) => Ok(height),
+            Moment::TimeMs(time_ms) if time_ms > START_MS + newest * 1000 => Err(Error::NotYet),
+            Moment::TimeMs(time_ms) => Ok(time_ms.saturating_sub(START_MS) / 1000),
+        }
+    }
+
+    async fn head_at(&self, place: &Place, version: Option<VersionId>, height: u64) -> Result<Object, Error> {
+        let state = self.ready()?;
+        state.bucket_at(&place.bucket, height)?;
+        let kept = state
+            .shown(&slot(place), height)
+            .find(|kept| version.is_none_or(|version| kept.version() == version));
+        match (kept, version) {
+            (Some(Kept::Object(object)), _) => Ok((**object).clone()),
+            (Some(Kept::Marker(marker, _)), None) => Err(Error::NoSuchKey { marker: Some(*marker) }),
+            (Some(Kept::Marker(marker, time_ms)), Some(_)) => {
+                Err(Error::Marker { marker: *marker, time_ms: *time_ms })
+            }
+            (None, None) => Err(Error::NoSuchKey { marker: None }),
+            (None, Some(_)) => Err(Error::NoSuchVersion),
         }
     }
 
@@ -289,21 +345,21 @@ impl Store for Memory {
 
     async fn list(&self, request: ListRequest) -> Result<Page, Error> {
         let state = self.ready()?;
-        state.bucket(&request.bucket)?;
+        match request.at {
+            Some(height) => state.bucket_at(&request.bucket, height)?,
+            None => state.bucket(&request.bucket)?,
+        }
         let mut page = Page::default();
         let mut last = None;
-        for ((bucket, name), versions) in &state.versions {
+        for slot @ (bucket, name) in state.versions.keys() {
             let key = name.as_str();
-            let Some(Kept::Object(object)) = versions.last() else { continue };
+            let shown = state.shown(slot, request.at.unwrap_or(u64::MAX)).next();
+            let Some(Kept::Object(object)) = shown else { continue };
             if *bucket != request.bucket || !key.starts_with(&request.prefix) || !follows(key, &request.after)
             {
                 continue;
             }
-            let prefix = request.delimiter.as_deref().and_then(|delimiter| {
-                let rest = &key[request.prefix.len()..];
-                let end = rest.find(delimiter)? + delimiter.len();
-                Some(key[..request.prefix.len() + end].to_owned())
-            });
+            let prefix = common_prefix(key, &request.prefix, request.delimiter.as_deref());
             if prefix.is_some() && page.prefixes.last() == prefix.as_ref() {
                 continue;
             }
@@ -337,6 +393,67 @@ impl Store for Memory {
         let (marker, time_ms) = state.next();
         state.versions.entry(slot(place)).or_default().push(Kept::Marker(marker, time_ms));
         Ok(Deleted { marker, time_ms, transaction: Digest([0; 32]) })
+    }
+
+    async fn list_versions(&self, request: VersionsRequest) -> Result<VersionsPage, Error> {
+        let state = self.ready()?;
+        match request.at {
+            Some(height) => state.bucket_at(&request.bucket, height)?,
+            None => state.bucket(&request.bucket)?,
+        }
+        let mut page = VersionsPage::default();
+        let mut last = None;
+        let height = request.at.unwrap_or(u64::MAX);
+        for slot @ (bucket, name) in state.versions.keys() {
+            let key = name.as_str();
+            if *bucket != request.bucket || !key.starts_with(&request.prefix) {
+                continue;
+            }
+            for (at, kept) in state.shown(slot, height).enumerate() {
+                if !version_follows(key, kept.version(), &request.after) {
+                    continue;
+                }
+                let prefix = common_prefix(key, &request.prefix, request.delimiter.as_deref());
+                if prefix.is_some() && page.prefixes.last() == prefix.as_ref() {
+                    continue;
+                }
+                if page.versions.len() + page.prefixes.len() == request.limit {
+                    page.next = last.filter(|_| request.limit > 0);
+                    return Ok(page);
+                }
+                if let Some(prefix) = prefix {
+                    last = Some(VersionsAfter::Prefix(prefix.clone()));
+                    page.prefixes.push(prefix);
+                    continue;
+                }
+                last = Some(VersionsAfter::Version(key.to_owned(), kept.version()));
+                let (time_ms, contents) = match kept {
+                    Kept::Marker(_, time_ms) => (*time_ms, None),
+                    Kept::Object(object) => {
+                        (object.time_ms, Some((object.length(), object.metadata.clone())))
+                    }
+                };
+                let (key, version) = (name.clone(), kept.version());
+                let current = at == 0;
+                page.versions.push(ListedVersion { key, version, time_ms, contents, current, hidden: None });
+            }
+        }
+        Ok(page)
+    }
+
+    async fn hide(&self, place: &Place, versions: &[VersionId]) -> Result<Vec<HiddenVersion>, Error> {
+        let mut state = self.ready()?;
+        state.bucket(&place.bucket)?;
+        let (at, _) = state.next();
+        let shown: Vec<HiddenVersion> = state
+            .shown(&slot(place), u64::MAX)
+            .filter(|kept| versions.contains(&kept.version()))
+            .map(|kept| HiddenVersion { version: kept.version(), marker: matches!(kept, Kept::Marker(..)) })
+            .collect();
+        for hidden in &shown {
+            state.hidden.entry(hidden.version).or_default().push((at.height, true));
+        }
+        Ok(shown)
     }
 
     async fn object_parts(&self, object: &Object) -> Result<Vec<Part>, Error> {
@@ -436,4 +553,20 @@ fn follows(key: &str, after: &Option<ListAfter>) -> bool {
         Some(ListAfter::Key(last)) => key > last.as_str(),
         Some(ListAfter::Prefix(prefix)) => key > prefix.as_str() && !key.starts_with(prefix.as_str()),
     }
+}
+
+fn version_follows(key: &str, version: VersionId, after: &Option<VersionsAfter>) -> bool {
+    match after {
+        None => true,
+        Some(VersionsAfter::Key(last)) => key > last.as_str(),
+        Some(VersionsAfter::Prefix(prefix)) => key > prefix.as_str() && !key.starts_with(prefix.as_str()),
+        Some(VersionsAfter::Version(last, older)) => {
+            key > last.as_str() || (key == last.as_str() && version < *older)
+        }
+    }
+}
+
+fn common_prefix(key: &str, prefix: &str, delimiter: Option<&str>) -> Option<String> {
+    let end = key[prefix.len()..].find(delimiter?)? + delimiter?.len();
+    Some(key[..prefix.len() + end].to_owned())
 }

@@ -3,6 +3,7 @@
 mod multipart;
 mod network;
 mod objects;
+mod versions;
 
 use bytes::Bytes;
 use futures::StreamExt as _;

@@ -45,7 +45,7 @@ fn objects_of_every_size_come_back() {
 
 fn list(prefix: &str, after: Option<ListAfter>, limit: usize) -> ListRequest {
     let (bucket, delimiter) = ("bucket".parse().unwrap(), Some("/".to_owned()));
-    ListRequest { bucket, prefix: prefix.into(), delimiter, after, limit }
+    ListRequest { bucket, prefix: prefix.into(), delimiter, after, limit, at: None }
 }
 
 #[test]

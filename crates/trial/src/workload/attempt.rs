@@ -44,6 +44,7 @@ pub(super) fn outcome_of(error: Error, stage: Stage) -> Outcome {
         | Error::Unknown(_)
         | Error::Unavailable(_)
         | Error::Full
+        | Error::NotYet
         | Error::BucketNotEmpty
         | Error::InvalidPartOrder
         | Error::PartTooSmall { .. }
@@ -134,6 +135,7 @@ impl<E: vault::Context> Caller<E> {
                 After::Prefix(prefix) => ListAfter::Prefix(prefix),
             }),
             limit,
+            at: None,
         };
         let work = |_| async move {
             match vault.list(request).await.map(page_seen) {

@@ -7,7 +7,8 @@ use crate::adversary::{Rogue, chance::Chance, rogue::Context};
 use bytes::Bytes;
 use chain::protocol::{
     Answer, BucketsPage, Decision, Failure, ListRequest, ListedBucket, Named, ObjectsPage, Page, PageAnswer,
-    PartsPage, ReadRequest, Request, StateAnswer, StatusAnswer, Submitted, UploadsPage, text,
+    PartsPage, ReadRequest, Request, StateAnswer, StatusAnswer, Submitted, UploadsPage, VersionsPage,
+    text,
 };
 use proof::{
     Digest, VersionId,
@@ -265,6 +266,11 @@ pub(super) fn fewer(page: Page) -> Page {
         Page::Objects(page) => {
             Page::Objects(ObjectsPage { objects: less(page.objects), next: List::default(), ..page })
         }
+        Page::Versions(page) if page.versions.is_empty() => Page::NoSuch,
+        Page::Versions(page) => {
+            Page::Versions(VersionsPage { versions: less(page.versions), next: List::default(), ..page })
+        }
+        Page::Current(_) | Page::Moment(_) => Page::NoSuch,
         Page::Uploads(page) if page.uploads.is_empty() => Page::NoSuch,
         Page::Uploads(page) => Page::Uploads(UploadsPage { uploads: less(page.uploads), more: false }),
         Page::Parts(page) if page.parts.is_empty() => Page::NoSuch,
