@@ -3,9 +3,18 @@
 //! A block is *proved* here when its state is in the database, its entries are in the index, and a finalization
 //! certificate covers it: its own, or that of a descendant (consensus does not certify every height by itself). Only
 //! then do submitters hear of their transactions and readers get proofs at its height.
+//!
+//! # After a start
+//!
+//! What was applied before a crash is applied again, from wherever the disk was left, while newer blocks may be final
+//! already. If all nodes start at once, a quorum of them could tell a reader that an old block is the newest. A node
+//! therefore tells of nothing until it has applied a block of the highest view in which, by its journal, it voted to
+//! finalize, or of a later one. Among any quorum of nodes is one that does not lie and voted to finalize whatever was
+//! acknowledged before; so no read is answered without that. A node that does not vote does not count in this argument,
+//! and does not wait.
 
 use crate::{block::Block, protocol::Decision, query::decision_of};
-use commonware_utils::sync::Mutex;
+use commonware_utils::sync::{Mutex, MutexGuard};
 use proof::{
     Digest, Header,
     finality::{Finalization, FinalizedHeader},
@@ -38,6 +47,23 @@ struct Inner {
     proved: BTreeMap<Digest, FinalizedHeader>,
     proved_order: VecDeque<Digest>,
     waiters: BTreeMap<Digest, Vec<oneshot::Sender<Fate>>>,
+    telling: Telling,
+}
+
+/// Whether readers may be told of what is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Telling {
+    /// The journal of votes is being read. So far this is the highest view in which it votes to finalize.
+    NotYet(u64),
+    /// When a block of this view, or a later one, is applied.
+    From(u64),
+    Always,
+}
+
+impl Default for Telling {
+    fn default() -> Self {
+        Self::NotYet(0)
+    }
 }
 
 /// Shared between the task that applies blocks and those that answer requests.
@@ -47,13 +73,44 @@ pub struct Applied {
     height: Arc<watch::Sender<u64>>,
 }
 
-impl Default for Applied {
-    fn default() -> Self {
-        Self { inner: Arc::default(), height: Arc::new(watch::channel(0).0) }
-    }
-}
-
 impl Applied {
+    /// Nothing applied yet, by a node that votes or does not.
+    pub fn new(votes: bool) -> Self {
+        let telling = if votes { Telling::default() } else { Telling::Always };
+        let inner = Inner { telling, ..Inner::default() };
+        Self { inner: Arc::new(Mutex::new(inner)), height: Arc::new(watch::channel(0).0) }
+    }
+
+    /// In this view somebody, perhaps this node before it was started, voted to finalize.
+    pub fn voted(&self, view: u64) {
+        if let Telling::NotYet(highest) = &mut self.inner.lock().telling {
+            *highest = view.max(*highest);
+        }
+    }
+
+    /// The journal of votes has been read: consensus runs.
+    pub fn consensus_runs(&self) {
+        let mut inner = self.inner.lock();
+        if let Telling::NotYet(highest) = inner.telling {
+            inner.telling = Telling::From(highest);
+            self.tell(inner);
+        }
+    }
+
+    /// Tells of the newest proved block, if that may be.
+    fn tell(&self, mut inner: MutexGuard<'_, Inner>) {
+        let Some(newest) = inner.proved_order.back().map(|root| &inner.proved[root].header) else { return };
+        let (height, view) = (newest.height, newest.view);
+        if matches!(inner.telling, Telling::From(first) if view >= first) {
+            inner.telling = Telling::Always;
+        }
+        let tells = inner.telling == Telling::Always;
+        drop(inner);
+        if tells {
+            self.height.send_replace(height);
+        }
+    }
+
     /// The height of the newest proved block, and its changes.
     pub fn height(&self) -> watch::Receiver<u64> {
         self.height.subscribe()
@@ -77,18 +134,29 @@ impl Applied {
         });
     }
 
-    /// The proved header after which the state has this root.
+    /// The proved header after which the state has this root, if readers may be told.
     pub fn header(&self, state_root: &Digest) -> Option<FinalizedHeader> {
-        self.inner.lock().proved.get(state_root).cloned()
+        let inner = self.inner.lock();
+        let tells = inner.telling == Telling::Always;
+        inner.proved.get(state_root).filter(|_| tells).cloned()
     }
 
-    /// The newest proved header.
+    /// The newest proved header, if readers may be told.
     pub fn newest(&self) -> Option<FinalizedHeader> {
         let inner = self.inner.lock();
+        if inner.telling != Telling::Always {
+            return None;
+        }
         inner.proved_order.back().map(|root| inner.proved[root].clone())
     }
 
-    /// The height of the newest proved header; zero before the first.
+    /// The newest proved header, also if readers may not be told yet: how far this node has got.
+    pub fn reached(&self) -> Option<Header> {
+        let inner = self.inner.lock();
+        inner.proved_order.back().map(|root| inner.proved[root].header.clone())
+    }
+
+    /// The height of the newest proved header that readers may be told of; zero before the first.
     pub fn newest_height(&self) -> u64 {
         *self.height.borrow()
     }
@@ -105,14 +173,12 @@ impl Applied {
         let Some(finalization) = finalization else { return };
         let blocks: Vec<Arc<Block>> = inner.unproved.drain(..).collect();
         let headers: Vec<Header> = blocks.iter().map(|block| block.header.clone()).collect();
-        let newest = headers.last().expect("just pushed").height;
         for (at, block) in blocks.iter().enumerate() {
             let descendants = List::new(headers[at + 1..].to_vec()).expect("bounded above");
             let header = headers[at].clone();
             inner.prove(block, FinalizedHeader { header, descendants, finalization: finalization.clone() });
         }
-        drop(inner);
-        self.height.send_replace(newest);
+        self.tell(inner);
     }
 
     /// Tells those who wait for these transactions that they expired.
@@ -145,5 +211,68 @@ impl Inner {
             let oldest = self.proved_order.pop_front().expect("not empty");
             self.proved.remove(&oldest);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(view: u64) -> Arc<Block> {
+        let mut block = crate::block::tests::empty();
+        block.header.view = view;
+        block.header.height = view;
+        block.header.state_root = Digest([view as u8; 32]);
+        Arc::new(block)
+    }
+
+    /// Nobody here looks at signatures.
+    fn finalization() -> Finalization {
+        Finalization {
+            epoch: 0,
+            view: 1,
+            parent_view: 0,
+            block: Digest([0; 32]),
+            committee_size: 4,
+            signatures: Vec::new(),
+        }
+    }
+
+    fn told(applied: &Applied) -> (u64, bool) {
+        assert_eq!(applied.newest().map_or(0, |newest| newest.header.height), applied.newest_height());
+        (applied.newest_height(), applied.header(&Digest([1; 32])).is_some())
+    }
+
+    #[test]
+    fn a_restarted_voter_tells_of_nothing_older_than_its_votes() {
+        let applied = Applied::new(true);
+        applied.voted(3);
+        applied.voted(2);
+        applied.push(block(1), Some(finalization()));
+        assert_eq!(told(&applied), (0, false), "the journal is still being read");
+        applied.consensus_runs();
+        assert_eq!(told(&applied), (0, false));
+        applied.voted(9);
+        applied.push(block(2), Some(finalization()));
+        assert_eq!(told(&applied), (0, false));
+        assert_eq!(applied.reached().map(|header| header.height), Some(2));
+        applied.push(block(3), Some(finalization()));
+        assert_eq!(told(&applied), (3, true), "votes after the start do not count");
+    }
+
+    #[test]
+    fn one_that_had_applied_all_tells_at_once() {
+        let applied = Applied::new(true);
+        applied.voted(1);
+        applied.push(block(1), Some(finalization()));
+        applied.consensus_runs();
+        assert_eq!(told(&applied), (1, true));
+    }
+
+    #[test]
+    fn an_observer_tells_always() {
+        let applied = Applied::new(false);
+        applied.push(block(1), Some(finalization()));
+        assert_eq!(told(&applied), (1, true));
     }
 }

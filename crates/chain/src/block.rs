@@ -192,7 +192,7 @@ impl BoundedBlock for Block {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use commonware_codec::{DecodeExt, Encode};
     use proof::{Committee, SecretKey};
@@ -207,6 +207,10 @@ mod tests {
             approvals_needed: 1,
             tenants: List::default(),
         }
+    }
+
+    pub(crate) fn empty() -> Block {
+        Block::genesis(&genesis(), sha256::Digest([7; 32]), 0, 1)
     }
 
     #[test]

@@ -21,9 +21,11 @@ use crate::{
     pacing::Paced,
     state,
 };
+use commonware_actor::Feedback;
 use commonware_broadcast::buffered;
 use commonware_codec::{DecodeExt as _, Encode as _, FixedSize as _};
 use commonware_consensus::{
+    Reporter,
     marshal::{
         self,
         core::{Actor as Marshal, Mailbox as MarshalMailbox},
@@ -340,7 +342,7 @@ where
     marshal.start(stateful_mailbox.clone(), buffer, resolver);
     stateful.start();
 
-    let applied = Applied::default();
+    let applied = Applied::new(votes);
     context.child("follow").spawn({
         let (blocks, applied, mempool) = (marshal_mailbox.clone(), applied.clone(), mempool.clone());
         let follower = Follower { index, references, referenced_height, blocks, applied, mempool };
@@ -357,9 +359,15 @@ where
             scheme,
             elector: RoundRobin::<Sha256>::default(),
             blocker,
-            automaton: Paced::new(context.child("pacing"), deferred.clone(), mempool.clone(), timeouts.idle),
+            automaton: Paced::new(
+                context.child("pacing"),
+                deferred.clone(),
+                mempool.clone(),
+                applied.clone(),
+                timeouts.idle,
+            ),
             relay: deferred.clone(),
-            reporter: deferred,
+            reporter: Recalling { reporter: deferred, applied: applied.clone() },
             strategy: Sequential,
             // A node that lost its directory while it ran may have begun another journal of votes there. Only their
             // signer can replay votes, so an observer keeps a journal of its own.
@@ -381,7 +389,11 @@ where
             track_historical_votes: false,
         },
     )
-    .start(voiced(channels.votes, votes), voiced(channels.certificates, votes), channels.resolver);
+    .start(
+        voiced(channels.votes, votes, &applied),
+        voiced(channels.certificates, votes, &applied),
+        channels.resolver,
+    );
     let state = stateful_mailbox.subscribe_databases().await;
     Engine { mempool, applied, state, blocks: marshal_mailbox, consensus }
 }
@@ -390,14 +402,17 @@ where
 ///
 /// A peer that sends anything of consensus counts as alive, so its turns to lead are waited for. An observer never
 /// leads: silent, it is skipped.
+///
+/// Consensus speaks only after it has read its journal.
 #[derive(Clone)]
 struct Voiced<S> {
     sender: S,
     heard: bool,
+    applied: Applied,
 }
 
-fn voiced<S, R>((sender, receiver): (S, R), heard: bool) -> (Voiced<S>, R) {
-    (Voiced { sender, heard }, receiver)
+fn voiced<S, R>((sender, receiver): (S, R), heard: bool, applied: &Applied) -> (Voiced<S>, R) {
+    (Voiced { sender, heard, applied: applied.clone() }, receiver)
 }
 
 impl<S: LimitedSender> LimitedSender for Voiced<S> {
@@ -408,8 +423,30 @@ impl<S: LimitedSender> LimitedSender for Voiced<S> {
         Self: 'a;
 
     fn check(&mut self, recipients: Recipients<S::PublicKey>) -> Result<S::Checked<'_>, SystemTime> {
+        self.applied.consensus_runs();
         let recipients = if self.heard { recipients } else { Recipients::Some(Vec::new()) };
         self.sender.check(recipients)
+    }
+}
+
+/// A reporter that notes votes to finalize: while the journal is read, those are the node's own.
+#[derive(Clone)]
+struct Recalling<R> {
+    reporter: R,
+    applied: Applied,
+}
+
+impl<R> Reporter for Recalling<R>
+where
+    R: Reporter<Activity = simplex::types::Activity<Scheme, sha256::Digest>>,
+{
+    type Activity = R::Activity;
+
+    fn report(&mut self, activity: Self::Activity) -> Feedback {
+        if let simplex::types::Activity::Finalize(finalize) = &activity {
+            self.applied.voted(finalize.proposal.round.view().get());
+        }
+        self.reporter.report(activity)
     }
 }
 

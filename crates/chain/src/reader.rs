@@ -192,7 +192,7 @@ impl<E: Context> StateReader for Reader<E> {
 
     async fn status(&self) -> StatusAnswer {
         let (pending, pending_bytes) = self.mempool.size();
-        let newest = self.applied.newest().map(|newest| newest.header);
+        let newest = self.applied.reached();
         StatusAnswer {
             software: text(env!("CARGO_PKG_VERSION")),
             height: newest.as_ref().map_or(0, |header| header.height),

@@ -252,4 +252,39 @@ mod tests {
         assert_eq!(endpoint("[::]:9000".parse().unwrap()), "http://[::1]:9000");
         assert_eq!(endpoint("10.1.2.3:80".parse().unwrap()), "http://10.1.2.3:80");
     }
+    /// All that version 0.1 writes into `gateway.toml`.
+    const COMPLETE: &str = r#"genesis = "genesis"
+tenant = "00"
+key = "tenant.key"
+master_key = "master.key"
+access_keys = "access-keys.toml"
+s3_listen = "127.0.0.1:9000"
+region = "eu-north-1"
+domains = ["s3.example.com"]
+
+[[nodes]]
+key = "00"
+gateway = "127.0.0.1:1"
+"#;
+
+    /// Files that people and older releases have written are read for ever: fields are only added, and are optional.
+    #[test]
+    fn formats_are_frozen() {
+        let complete: GatewayConfig = toml::from_str(COMPLETE).unwrap();
+        assert_eq!(complete.to_file(), COMPLETE.as_bytes());
+        let optional = ["region = \"eu-north-1\"\n", "domains = [\"s3.example.com\"]\n"];
+        let shortest = optional.iter().fold(COMPLETE.to_owned(), |text, line| text.replace(line, ""));
+        let shortest: GatewayConfig = toml::from_str(&shortest).unwrap();
+        assert_eq!((shortest.region.as_str(), shortest.domains.len()), ("us-east-1", 0));
+        assert!(toml::from_str::<GatewayConfig>(&format!("more = 1\n{COMPLETE}")).is_err());
+
+        let access = crate::keys::AccessKey { id: "OLID".into(), secret: Zeroizing::new("SECRET".into()) };
+        let keys = crate::keys::AccessKeys::of(&access);
+        assert_eq!(keys.to_file(), b"[keys]\nOLID = \"SECRET\"\n");
+        let environment = s3_environment("127.0.0.1:9000".parse().unwrap(), "eu-north-1", &access);
+        let settings = "export AWS_ENDPOINT_URL=http://127.0.0.1:9000\nexport AWS_REGION=eu-north-1\n\
+                        export AWS_DEFAULT_REGION=eu-north-1\nexport AWS_ACCESS_KEY_ID=OLID\n\
+                        export AWS_SECRET_ACCESS_KEY=SECRET\n";
+        assert_eq!(environment, settings.as_bytes());
+    }
 }

@@ -172,7 +172,8 @@ impl FinalizedHeader {
     pub fn verify(&self, network: Digest, committee: &Committee) -> Result<(), FinalityError> {
         let mut newest = &self.header;
         for descendant in self.descendants.iter() {
-            if descendant.parent != newest.digest() || descendant.height != newest.height + 1 {
+            let follows = newest.height.checked_add(1) == Some(descendant.height);
+            if descendant.parent != newest.digest() || !follows {
                 return Err(FinalityError::Chain);
             }
             newest = descendant;

@@ -62,8 +62,9 @@ impl<T: Read<Cfg = ()>, const MAX: usize> Read for List<T, MAX> {
         if count > MAX {
             return Err(Error::InvalidLength(count));
         }
-        // An item takes at least one byte, so a short input cannot make us reserve much.
-        let mut items = Vec::with_capacity(count.min(buf.remaining()));
+        // Reserves no more bytes than there are to read, whatever the count says. Items that are larger than their
+        // encoding make the list grow as they come.
+        let mut items = Vec::with_capacity(count.min(buf.remaining() / size_of::<T>().max(1)));
         for _ in 0..count {
             items.push(T::read(buf)?);
         }

@@ -148,6 +148,7 @@ fn parse_line(line: &[u8], signed: bool) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::{prelude::*, sample::Index};
 
     /// Feeds `body` in pieces of `step` bytes.
     fn run(signed: bool, length: u64, body: &str, step: usize) -> Result<String, FramingError> {
@@ -216,5 +217,69 @@ mod tests {
         }
         let trailers = format!("0\r\n{}", "x".repeat(TRAILERS_MAX + 1));
         assert_eq!(run(false, 0, &trailers, 1000), Err(FramingError::Malformed));
+    }
+
+    /// Feeds `body` in pieces that end at `cuts`.
+    fn feed(signed: bool, length: u64, body: &[u8], cuts: &[usize]) -> Result<Vec<u8>, FramingError> {
+        let mut framing = Framing::new(signed, length);
+        let mut out = VecDeque::new();
+        let mut from = 0;
+        for to in cuts.iter().copied().chain([body.len()]) {
+            framing.feed(Bytes::copy_from_slice(&body[from..to]), &mut out)?;
+            from = to;
+        }
+        framing.finish()?;
+        Ok(Vec::from(out).concat())
+    }
+
+    /// The data in a framed body, read as whoever comes next reads it.
+    fn data(mut framed: &[u8]) -> Option<Vec<u8>> {
+        let mut data = Vec::new();
+        loop {
+            let end = framed.windows(2).position(|pair| pair == b"\r\n")?;
+            let line = std::str::from_utf8(&framed[..end]).ok()?;
+            let size = usize::from_str_radix(line.split(';').next()?, 16).ok()?;
+            framed = &framed[end + 2..];
+            if size == 0 {
+                return Some(data);
+            }
+            data.extend_from_slice(framed.get(..size)?);
+            framed = framed[size..].strip_prefix(b"\r\n")?;
+        }
+    }
+
+    proptest! {
+        /// However a body is damaged and however it comes in pieces: the outcome does not depend on the pieces, and
+        /// what passes has the declared length, and the data that the body has.
+        #[test]
+        fn pieces_make_no_difference(
+            signed: bool,
+            damages in prop::collection::vec((any::<Index>(), any::<u8>(), 0..4u8), 0..4),
+            length in 9..12u64,
+            cuts in prop::collection::vec(any::<Index>(), 0..8),
+        ) {
+            let signature = if signed { format!(";chunk-signature={}", "0".repeat(64)) } else { String::new() };
+            let whole = format!("a{signature}\r\n0123456789\r\n0{signature}\r\nx-amz-checksum-crc32:AAAA\r\n\r\n");
+            let mut body = whole.into_bytes();
+            for (at, byte, kind) in damages {
+                let at = at.index(body.len() + 1);
+                match kind {
+                    0 => body.insert(at, byte),
+                    1 => body.truncate(at),
+                    2 => drop(body.drain(at..body.len().min(at + usize::from(byte % 8)))),
+                    _ => body.splice(at..at, b"2\r\n".iter().copied()).for_each(drop),
+                }
+            }
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len() + 1)).collect();
+            cuts.sort_unstable();
+            let (at_once, in_pieces) = (feed(signed, length, &body, &[]), feed(signed, length, &body, &cuts));
+            prop_assert_eq!(at_once.as_ref().err(), in_pieces.as_ref().err());
+            for framed in [at_once, in_pieces].into_iter().flatten() {
+                prop_assert!(framed.len() <= body.len() + 12 * (cuts.len() + 1));
+                let passed = data(&framed);
+                prop_assert_eq!(passed.as_ref().map(Vec::len), Some(length as usize));
+                prop_assert_eq!(passed, data(&body));
+            }
+        }
     }
 }

@@ -194,6 +194,7 @@ impl Encoding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn tokens_round_trip_and_garbage_is_refused() {
@@ -225,5 +226,20 @@ mod tests {
     fn url_encoding_keeps_slashes() {
         assert_eq!(Encoding::Url.apply("a/b c+d%e\u{1}é~"), "a/b%20c%2Bd%25e%01%C3%A9~");
         assert_eq!(Encoding::Plain.apply("a b"), "a b");
+    }
+    proptest! {
+        /// Clients may send any token: it is one that we wrote, or it is refused.
+        #[test]
+        fn no_token_has_two_forms(text in "[A-Za-z0-9_-]{0,20}|.{0,20}") {
+            if let Ok(next) = token_after(&text) {
+                prop_assert_eq!(token(&next), text);
+            }
+        }
+
+        #[test]
+        fn what_is_encoded_is_plain(text: String) {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/%".contains(&byte);
+            prop_assert!(Encoding::Url.apply(&text).bytes().all(plain));
+        }
     }
 }

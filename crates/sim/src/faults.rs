@@ -1,16 +1,16 @@
 //! Lets the faults of a plan happen.
 
-use crate::{
-    network::Network,
-    plan::{Fault, Plan, Rot},
-    world::{DiskFaults, Loss, Snapshot},
-};
+use crate::network::Network;
 use commonware_runtime::{Clock as _, deterministic};
 use rand::{SeedableRng as _, rngs::StdRng};
 use std::{
-    collections::{BTreeMap, BinaryHeap},
     cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
     time::{Duration, SystemTime},
+};
+use trial::{
+    plan::{Fault, Plan, Rot},
+    world::{DiskFaults, Loss, Snapshot},
 };
 
 /// Partitions of the shard log and of the archive of blocks contain this in their names.
@@ -151,7 +151,9 @@ impl Faults {
                 network.apply_weather().await;
             }
             Fault::Gateway { gateway, .. } => return Some(GatewayEvent::Kill(gateway)),
-            Fault::Blackout { .. } => (0..network.seats.len()).for_each(|node| network.kill(node, Loss::Power)),
+            Fault::Blackout { .. } => {
+                (0..network.seats.len()).for_each(|node| network.kill(node, Loss::Power))
+            }
             Fault::Disks { nodes } => {
                 for node in nodes {
                     network.kill(node, Loss::Process);

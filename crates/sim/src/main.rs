@@ -1,11 +1,7 @@
 //! `sim`: plays seeds and says what it found.
 
 use clap::Parser;
-use sim::{
-    adversary::Adversary,
-    plan::{Kind, Wishes},
-    run::{Report, Totals, play_seed},
-};
+use sim::run::{Report, Totals, play_seed};
 use std::{
     process::ExitCode,
     sync::{
@@ -13,6 +9,10 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
+};
+use trial::{
+    adversary::Adversary,
+    plan::{Kind, Wishes},
 };
 
 /// Plays whole networks from seeds: production nodes and gateways in a simulated world, with faults and adversaries up to
@@ -52,7 +52,7 @@ struct Cli {
     #[arg(long, value_name = "NAME")]
     fault: Option<String>,
     /// This adversary in every run: equivocator, liar, hoarder, forger, censor, flooder, laggard.
-    #[arg(long, value_name = "NAME", value_parser = adversary)]
+    #[arg(long, value_name = "NAME", value_parser = str::parse::<Adversary>)]
     adversary: Option<Adversary>,
     /// How many seeds to play at a time [default: one a core].
     #[arg(long, value_name = "COUNT")]
@@ -88,11 +88,6 @@ enum KindArgument {
     Blackout,
     /// Up to 2f disks are lost at once.
     Beyond,
-}
-
-fn adversary(name: &str) -> Result<Adversary, String> {
-    let known = || Adversary::ALL.iter().map(Adversary::name).collect::<Vec<_>>().join(", ");
-    Adversary::ALL.iter().find(|adversary| adversary.name() == name).copied().ok_or_else(known)
 }
 
 fn main() -> ExitCode {
@@ -133,6 +128,8 @@ fn one(cli: &Cli, seed: u64, wishes: &Wishes) -> ExitCode {
 }
 
 fn many(cli: &Cli, wishes: &Wishes) -> ExitCode {
+    // Nodes on failing disks panic, as they should; whatever nothing explains is in the verdict.
+    std::panic::set_hook(Box::new(|_| {}));
     let begun = Instant::now();
     let jobs = cli.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
     let next = AtomicU64::new(cli.from);

@@ -3,14 +3,7 @@
 //! Nodes run the production assembly. Their consensus messages travel over the engine's simulated p2p network, everything
 //! between gateways and nodes over the world's wires. One [`Weather`] rules both.
 
-use crate::{
-    adversary::Acts,
-    check::BlockSeen,
-    founding::{Founders, Tenant, founders},
-    plan::Plan,
-    process::{Alive, Launcher, PORT, Peers, Seat, block_seen},
-    world::{Context, Loss, Machine, Wire, World},
-};
+use crate::process::{Alive, Launcher, PORT, Peers, Seat, block_seen};
 use chain::{application::Network as Facts, block::engine_key, network::message_bytes_max};
 use commonware_consensus::types::Height;
 use commonware_p2p::simulated::{Config as LinksConfig, Link, Network as Links};
@@ -18,6 +11,13 @@ use commonware_runtime::{Supervisor as _, deterministic};
 use commonware_utils::{NZUsize, Probability};
 use proof::{Genesis, SecretKey};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
+use trial::{
+    adversary::Acts,
+    check::BlockSeen,
+    founding::{Founders, Tenant, founders},
+    plan::Plan,
+    world::{Context, Loss, Machine, Wire, World},
+};
 use vault::{Config, Limits, Vault};
 use zeroize::Zeroizing;
 
@@ -145,7 +145,8 @@ impl Network {
                 added.expect("the link was removed before");
             }
         }
-        let machines: Vec<&Machine> = self.seats.iter().map(|seat| &seat.machine).chain(&self.gateways).collect();
+        let machines: Vec<&Machine> =
+            self.seats.iter().map(|seat| &seat.machine).chain(&self.gateways).collect();
         let of = |settings: &[bool], index: usize| settings.get(index).copied().unwrap_or(false);
         for (from, sender) in machines.iter().enumerate() {
             for (to, receiver) in machines.iter().enumerate().filter(|(to, _)| *to != from) {

@@ -4,11 +4,6 @@
 //! disk. A panic is how the engine says that it cannot go on: a supervisor starts the process again, as the real one
 //! does. A panic that no injected fault of the machine explains is a finding.
 
-use crate::{
-    adversary::{self, Acts, Adversary, Door, Place, Rogue},
-    check::BlockSeen,
-    world::{Context, Loss, Machine},
-};
 use chain::{
     application::Network as Facts,
     applied::Applied,
@@ -38,6 +33,11 @@ use std::{
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
+};
+use trial::{
+    adversary::{self, Acts, Adversary, Door, Place, Rogue},
+    check::BlockSeen,
+    world::{Context, Loss, Machine},
 };
 
 /// The engine's simulated network.
@@ -258,8 +258,8 @@ impl Launcher {
             let seat = seat.clone();
             move |context| look(context, seat, alive.applied, starts)
         });
-        // None of them ends unless something is badly wrong.
-        select_all([node.consensus, node.keeper, node.upkeep, node.server]).await;
+        // None of them ends unless something is badly wrong; then so does this process, and how makes no difference.
+        let _ = select_all([node.consensus, node.keeper, node.upkeep, node.server]).await;
     }
 }
 

@@ -11,21 +11,15 @@
 //! reached all nodes, and asks for no more writes afterwards.
 
 use crate::{
-    check::{self, Calm, Evidence, Hit, Queue, Sample},
     faults::{Faults, GatewayEvent},
-    history::{History, Outcome, Recorder},
     network::{Gateway, Network},
-    plan::{Kind, Plan, Wishes},
-    workload::{
-        self, WorkloadPlan,
-        content::{self, Needles},
-    },
-    world::{Context, Loss},
 };
 use chain::mempool;
 use commonware_macros::select;
 use commonware_runtime::{Clock as _, Runner as _, Spawner as _, Supervisor as _, deterministic};
 use commonware_utils::{channel::oneshot, sync::Mutex};
+use futures::StreamExt as _;
+use proof::VersionId;
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -37,7 +31,18 @@ use std::{
     },
     time::{Duration, UNIX_EPOCH},
 };
-use vault::Vault;
+use trial::{
+    adversary::writers::{Attempt, Malefactor, Victim},
+    check::{self, Calm, Evidence, Hit, Queue, Sample},
+    history::{History, Outcome, Recorder},
+    plan::{Kind, Plan, Wishes},
+    workload::{
+        self, WorkloadPlan,
+        content::{self, Needles},
+    },
+    world::{Context, Loss},
+};
+use vault::{Error as VaultError, Place, Vault};
 
 /// How long nodes may take to be back after all faults.
 const SETTLE: Duration = Duration::from_secs(60);
@@ -51,6 +56,8 @@ const SPREAD: Duration = Duration::from_secs(5);
 const STUCK: Duration = Duration::from_secs(1_200);
 /// How long clients may take until they are stuck.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// What a malicious writer tries in a run.
+const TRICKS: usize = 8;
 /// How often queues are looked at.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// Contents whose plaintext is looked for on wires.
@@ -86,7 +93,8 @@ pub struct Report {
 /// Plays a seed.
 pub fn play_seed(seed: u64, wishes: &Wishes) -> Report {
     let plan = Plan::draw(seed, wishes);
-    let config = deterministic::Config::new().with_seed(seed).with_timeout(Some(STUCK)).with_catch_panics(true);
+    let config =
+        deterministic::Config::new().with_seed(seed).with_timeout(Some(STUCK)).with_catch_panics(true);
     let played = std::panic::catch_unwind(AssertUnwindSafe(|| {
         deterministic::Runner::new(config).start(|context| play(context, plan.clone()))
     }));
@@ -201,6 +209,7 @@ async fn play(context: deterministic::Context, plan: Plan) -> Report {
     let doors = Doors(Arc::new(Mutex::new(vaults)));
     let mut violations = Vec::new();
     let clients = clients(&network, &work, &doors, &recorder);
+    let attempts = plan.malicious_writers.then(|| malefactor(&network, &plan));
     let samples = Arc::new(Mutex::new(Vec::new()));
     watch_queues(&context, &network, samples.clone());
 
@@ -223,7 +232,7 @@ async fn play(context: deterministic::Context, plan: Plan) -> Report {
     if plan.kind != Kind::Beyond {
         let from_ms = now_ms(&context);
         calm = Some(Calm { from_ms, bound_ms: PROMPT_MS, calls_min: CALM_CALLS as usize });
-        let gentle = WorkloadPlan { clients: 1, operations: CALM_CALLS, seed: plan.seed ^ 1, ..work.clone() };
+        let gentle = WorkloadPlan { clients: 1, operations: CALM_CALLS, ..work.clone() };
         let doors = Doors(Arc::new(Mutex::new(vec![fresh.clone()])));
         let last = on(&network, "calm", {
             let recorder = recorder.clone();
@@ -238,6 +247,10 @@ async fn play(context: deterministic::Context, plan: Plan) -> Report {
         move |context| workload::read_back(context, fresh, observer as u32, work, recorder)
     });
     wait(&context, reading, &mut violations).await;
+
+    if let Some(attempts) = attempts {
+        violations.extend(thwarted(&context, &network, attempts).await);
+    }
 
     // The verdict.
     let history = recorder.history();
@@ -310,6 +323,85 @@ fn clients(network: &Network, work: &WorkloadPlan, doors: &Doors, recorder: &Rec
     })
 }
 
+/// Lets a malicious writer work: the other tenant, in a bucket of its own, against the one who is judged.
+fn malefactor(network: &Network, plan: &Plan) -> oneshot::Receiver<Vec<Attempt>> {
+    let [victim, malefactor] = &network.tenants;
+    let config = network.gateway_config(malefactor);
+    let place =
+        Place { bucket: "bucket".parse().expect("a bucket's name"), key: "k0".parse().expect("a key") };
+    let victim = Victim { tenant: victim.id, signer: victim.key.public_key(), place };
+    let (done, attempts) = oneshot::channel();
+    let (seed, acts) = (plan.seed, network.acts.clone());
+    network.world.machine("malefactor").start(move |context| async move {
+        let bucket = "lair".parse().expect("a bucket's name");
+        let malefactor = Malefactor::connect(context, config, bucket, victim, seed, &acts);
+        let malefactor = malefactor.expect("a configuration from the genesis");
+        // A run may be over before he is.
+        let _ = done.send(malefactor.run(TRICKS).await);
+    });
+    attempts
+}
+
+/// What a malicious writer achieved that he must not, and whether all who read what he spoiled see the same.
+async fn thwarted(
+    context: &deterministic::Context,
+    network: &Network,
+    attempts: oneshot::Receiver<Vec<Attempt>>,
+) -> Vec<String> {
+    let attempts = select! {
+        attempts = attempts => attempts.unwrap_or_default(),
+        _ = context.sleep(PATIENCE) => Vec::new(),
+    };
+    if attempts.is_empty() {
+        return vec!["the run itself: the malicious writer did nothing".into()];
+    }
+    let mut violations: Vec<String> = attempts
+        .iter()
+        .filter_map(|attempt| attempt.violation.clone())
+        .map(|what| format!("malice: {what}"))
+        .collect();
+    let (given, read) = oneshot::channel();
+    let config = network.gateway_config(&network.tenants[1]);
+    let spoiled: Vec<_> = attempts.into_iter().filter_map(|attempt| attempt.spoiled).collect();
+    network.world.machine("witness").start(|context| async move {
+        let mut seen = Vec::new();
+        for spoiled in spoiled.into_iter().filter(|spoiled| spoiled.version.is_some()) {
+            // Two readers who know nothing of each other, and so ask different nodes first.
+            let mut outcomes = Vec::new();
+            for _ in 0..2 {
+                let vault = Vault::connect(context.child("vault"), config.clone()).expect("as before");
+                outcomes.push(whole(&vault, &spoiled.place, spoiled.version).await);
+            }
+            let are_fair = outcomes.iter().all(|outcome| match outcome {
+                Ok(bytes) => *bytes == spoiled.bytes,
+                Err(error) => matches!(error, VaultError::Damaged(_)),
+            });
+            if !are_fair || outcomes[0].is_ok() != outcomes[1].is_ok() {
+                let outcomes: Vec<_> =
+                    outcomes.iter().map(|outcome| outcome.as_ref().map(Vec::len)).collect();
+                seen.push(format!("malice: readers of {:?} see {outcomes:?}", spoiled.place));
+            }
+        }
+        let _ = given.send(seen);
+    });
+    select! {
+        seen = read => violations.extend(seen.unwrap_or_else(|_| vec!["the run itself: no witness".into()])),
+        _ = context.sleep(PATIENCE) => violations.push("progress: the witness is stuck".into()),
+    }
+    violations
+}
+
+/// A version's bytes.
+async fn whole(vault: &Gateway, place: &Place, version: Option<VersionId>) -> Result<Vec<u8>, VaultError> {
+    let object = vault.head(place, version).await?;
+    let mut reader = vault.read(&object, 0..u64::MAX);
+    let mut bytes = Vec::new();
+    while let Some(piece) = reader.next().await {
+        bytes.extend_from_slice(&piece?);
+    }
+    Ok(bytes)
+}
+
 /// Lets all faults of the plan happen, one after the other, until the last is over.
 async fn storm(context: &deterministic::Context, faults: &mut Faults, network: &mut Network, doors: &Doors) {
     while let Some(at) = faults.next_at() {
@@ -351,7 +443,8 @@ async fn settle(
             return;
         }
         if context.current() >= until {
-            let heights: Vec<_> = behind.iter().map(|node| format!("{node} at {}", network.height(**node))).collect();
+            let heights: Vec<_> =
+                behind.iter().map(|node| format!("{node} at {}", network.height(**node))).collect();
             violations.push(format!(
                 "progress: {} s after all faults some nodes have not reached height {goal}: {}",
                 SETTLE.as_secs(),

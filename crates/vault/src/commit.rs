@@ -64,7 +64,19 @@ impl<E: Context> Vault<E> {
             operations: List::new(intent.operations).expect(few),
         };
         let signed = transaction.sign(&shared.key, intent.attachments);
-        self.patiently(|| async { shared.chain.submit(signed.clone()).await.map_err(Error::from) }).await
+        let mut attempts = 0;
+        self.patiently(|| {
+            attempts += 1;
+            let (is_first, signed) = (attempts == 1, signed.clone());
+            async move {
+                shared.chain.submit(signed).await.map_err(|error| match error {
+                    // Nobody got it now, but some node may have had room for it before.
+                    SubmitError::Unavailable { .. } if !is_first => Error::Unknown(error.to_string()),
+                    error => error.into(),
+                })
+            }
+        })
+        .await
     }
 }
 

@@ -61,7 +61,7 @@ fn genesis_file() {
         // The hash at the end is made right, or nothing else would ever be reached.
         let mut file = input.to_vec();
         let body = input.len().checked_sub(32).and_then(|end| input.get(9..end));
-        if let Some(genesis) = body.and_then(|body| decoded::<Genesis>(body)) {
+        if let Some(genesis) = body.and_then(decoded::<Genesis>) {
             file.truncate(input.len() - 32);
             file.extend_from_slice(&genesis.id().0);
         }

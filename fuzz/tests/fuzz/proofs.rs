@@ -56,7 +56,9 @@ static FINAL: LazyLock<Vec<Header>> = LazyLock::new(|| {
 
 #[test]
 fn finality() {
-    let seeds = RECEIPTS.iter().map(|(name, receipt)| ((*name).to_owned(), receipt.block.encode().to_vec()));
+    let valid = RECEIPTS.iter().map(|(name, receipt)| ((*name).to_owned(), receipt.block.clone()));
+    let seeds = valid.chain([("at the greatest height".to_owned(), at_greatest_height())]);
+    let seeds = seeds.map(|(name, block)| (name, block.encode().to_vec()));
     fuzz!("finality", seeds, |input: &[u8]| {
         let bytes = Bytes::copy_from_slice(input);
         let Ok(block) = bounded(input.len(), || FinalizedHeader::decode(bytes)) else { return };
@@ -66,6 +68,13 @@ fn finality() {
             }
         }
     });
+}
+
+/// A header that no other can follow, and one that says it does.
+fn at_greatest_height() -> FinalizedHeader {
+    let mut block = RECEIPTS[2].1.block.clone();
+    block.header.height = u64::MAX;
+    relinked(block)
 }
 
 /// With each header naming the one before it, and the certificate the last: what a forger would do.

@@ -59,10 +59,12 @@ fn valid() -> Segments {
         append(&store, 2).await.expect("there is room");
         store.sync().await.expect("the disk is well");
     });
-    deterministic::Runner::from(checkpoint).start(|context| async move {
+    let ((), checkpoint) = deterministic::Runner::from(checkpoint).start_and_recover(|context| async move {
         let store = open(&context).await.expect("a store opens again");
         append(&store, 3).await.expect("there is room");
         store.sync().await.expect("the disk is well");
+    });
+    deterministic::Runner::from(checkpoint).start(|context| async move {
         let mut segments = Segments::new();
         for name in context.scan(PARTITION).await.expect("there are segments") {
             let number = u32::from_be_bytes(name.as_slice().try_into().expect("a number"));

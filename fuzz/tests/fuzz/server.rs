@@ -81,7 +81,7 @@ fn shard_server() {
         requests()
             .iter()
             .enumerate()
-            .map(|(at, request)| (format!("request {at}"), to_input(&[request.clone()]))),
+            .map(|(at, request)| (format!("request {at}"), to_input(std::slice::from_ref(request)))),
     );
     fuzz!("shard_server", seeds, |input: &[u8]| {
         let requests = from_input(input);

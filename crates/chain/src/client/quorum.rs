@@ -1,9 +1,14 @@
 //! Deciding when a read is linearizable.
 //!
 //! A write is acknowledged when a quorum has applied its block. A read asks one node for the whole answer and others for
-//! their newest applied block. When a quorum, the first node included, have proved their heights, one of them was among
-//! those that had applied any write acknowledged before the read began; so the answer is good when its height is not
-//! below the highest that was proved. If it is below, it is asked for again, as of that height.
+//! their newest applied block.
+//!
+//! 1. When a quorum, the first node included, have proved their heights, one of them was among those that had applied
+//!    any write acknowledged before the read began; so the answer is new enough when its height is not below the highest
+//!    that was proved. If it is below, it is asked for again, as of that height.
+//! 2. The answer is given out when a quorum have proved that they applied its block: nodes that had not are asked again,
+//!    as of its height, which they reach in a moment because it is final. Without that, a read that met the one node
+//!    which is ahead could be followed by one that does not, and see a write that was not acknowledged yet come and go.
 //!
 //! A node that is slow or fails is not waited for: another is asked in its place, and what is asked is always just
 //! enough, were all answers to come in time.
@@ -13,8 +18,8 @@
 pub(super) enum Ask {
     /// The whole answer, as of this height or a higher one.
     Full(u64),
-    /// Its newest applied block.
-    Tip,
+    /// Its newest applied block, of this height or a higher one.
+    Tip(u64),
 }
 
 /// How far asking one thing of a node has got.
@@ -66,8 +71,9 @@ impl Quorum {
 
     /// Whether the best whole answer, or the highest height, is good.
     pub(super) fn is_done(&self) -> bool {
-        let fresh = !self.full || self.answered.is_some_and(|height| height >= self.highest());
-        fresh && self.proved() >= self.needed
+        let highest = self.highest();
+        let fresh = !self.full || self.answered.is_some_and(|height| height >= highest);
+        fresh && self.nodes.iter().filter(|node| node.height >= Some(highest)).count() >= self.needed
     }
 
     /// What to ask now.
@@ -86,16 +92,19 @@ impl Quorum {
                 asks.push((node.node, Ask::Full(highest)));
             }
         }
-        let expected =
-            |node: &&Node| node.height.is_some() || node.tip == Asked::Waiting || node.full == Asked::Waiting;
-        let mut expected = self.nodes.iter().filter(expected).count();
+        let is_up = |node: &Node| node.height.is_some_and(|height| height >= highest);
+        let is_expected =
+            |node: &&Node| is_up(node) || node.tip == Asked::Waiting || node.full == Asked::Waiting;
+        let mut expected = self.nodes.iter().filter(is_expected).count();
         for node in &mut self.nodes {
             if expected >= self.needed {
                 break;
             }
-            if node.tip == Asked::Not && node.full == Asked::Not {
+            // What failed fails again; what is slow may still come.
+            let may_ask = |asked| matches!(asked, Asked::Not | Asked::Answered);
+            if !is_up(node) && may_ask(node.tip) && may_ask(node.full) {
                 node.tip = Asked::Waiting;
-                asks.push((node.node, Ask::Tip));
+                asks.push((node.node, Ask::Tip(highest)));
                 expected += 1;
             }
         }
@@ -110,7 +119,7 @@ impl Quorum {
         let node = self.node(node);
         match ask {
             Ask::Full(_) => node.full = asked,
-            Ask::Tip => node.tip = asked,
+            Ask::Tip(_) => node.tip = asked,
         }
     }
 
@@ -129,7 +138,7 @@ impl Quorum {
         let entry = self.node(node);
         let asked = match ask {
             Ask::Full(_) => entry.full,
-            Ask::Tip => entry.tip,
+            Ask::Tip(_) => entry.tip,
         };
         let waiting = asked == Asked::Waiting;
         if waiting {
@@ -152,12 +161,12 @@ mod tests {
     #[test]
     fn asks_one_for_all_and_others_for_their_height() {
         let mut read = Quorum::new(&[2, 0, 3, 1], 3, true);
-        assert_eq!(read.asks(), [(2, Ask::Full(0)), (0, Ask::Tip), (3, Ask::Tip)]);
+        assert_eq!(read.asks(), [(2, Ask::Full(0)), (0, Ask::Tip(0)), (3, Ask::Tip(0))]);
         assert!(read.asks().is_empty(), "nothing twice");
         read.answered(2, Ask::Full(0), 7);
-        read.answered(0, Ask::Tip, 7);
+        read.answered(0, Ask::Tip(0), 7);
         assert!(!read.is_done(), "two are no quorum of four");
-        read.answered(3, Ask::Tip, 6);
+        read.answered(3, Ask::Tip(0), 7);
         assert!(read.is_done());
     }
 
@@ -166,12 +175,29 @@ mod tests {
         let mut read = Quorum::new(&[0, 1, 2, 3], 3, true);
         read.asks();
         read.answered(0, Ask::Full(0), 5);
-        read.answered(1, Ask::Tip, 8);
+        read.answered(1, Ask::Tip(0), 8);
         assert_eq!(read.asks(), [(0, Ask::Full(8))]);
-        read.answered(2, Ask::Tip, 5);
+        read.answered(2, Ask::Tip(0), 8);
         assert!(!read.is_done());
-        read.answered(0, Ask::Full(8), 9);
+        read.answered(0, Ask::Full(8), 8);
         assert!(read.is_done());
+    }
+
+    #[test]
+    fn what_one_node_has_is_not_told_before_a_quorum_has_it() {
+        let mut read = Quorum::new(&[0, 1, 2, 3], 3, true);
+        read.asks();
+        read.answered(0, Ask::Full(0), 9);
+        read.answered(1, Ask::Tip(0), 8);
+        read.answered(2, Ask::Tip(0), 8);
+        assert!(!read.is_done(), "a read that misses node 0 would see less");
+        assert_eq!(read.asks(), [(1, Ask::Tip(9)), (2, Ask::Tip(9))]);
+        read.answered(1, Ask::Tip(9), 9);
+        assert!(!read.is_done());
+        read.failed(2, Ask::Tip(9));
+        assert_eq!(read.asks(), [(3, Ask::Tip(9))]);
+        read.answered(3, Ask::Tip(9), 10);
+        assert_eq!(read.asks(), [(0, Ask::Full(10)), (1, Ask::Tip(10))], "the newest counts");
     }
 
     #[test]
@@ -179,13 +205,17 @@ mod tests {
         let mut read = Quorum::new(&[0, 1, 2, 3], 3, true);
         read.asks();
         assert!(read.slow(0, Ask::Full(0)));
-        assert_eq!(read.asks(), [(1, Ask::Full(0)), (3, Ask::Tip)], "one for the answer, one for the quorum");
-        read.failed(2, Ask::Tip);
+        assert_eq!(
+            read.asks(),
+            [(1, Ask::Full(0)), (3, Ask::Tip(0))],
+            "one for the answer, one for the quorum"
+        );
+        read.failed(2, Ask::Tip(0));
         assert!(read.asks().is_empty(), "all were asked");
-        read.answered(3, Ask::Tip, 4);
+        read.answered(3, Ask::Tip(0), 4);
         read.answered(1, Ask::Full(0), 4);
         assert!(!read.is_done());
-        read.answered(0, Ask::Full(0), 3);
+        read.answered(0, Ask::Full(0), 4);
         assert!(read.is_done(), "the slow answer still counts for the quorum");
         assert!(!read.slow(0, Ask::Full(0)), "an answered call is no longer slow");
     }
@@ -199,8 +229,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens in whatever order: the read ends; when it is done, no node of some quorum was ahead; and
-        /// with a quorum of nodes that answer it gets done.
+        /// Whatever happens in whatever order: the read ends; when it is done, no node of some quorum was ahead, and a
+        /// quorum has what it saw; and with a quorum of nodes that answer it gets done.
         #[test]
         fn ends_and_is_fresh(
             f in 0..3usize,
@@ -227,7 +257,7 @@ mod tests {
                     match ask {
                         _ if faulty[node] => read.failed(node, ask),
                         Ask::Full(min) => read.answered(node, ask, heights[node].max(min)),
-                        Ask::Tip => read.answered(node, ask, heights[node]),
+                        Ask::Tip(min) => read.answered(node, ask, heights[node].max(min)),
                     }
                 }
                 let asks = read.asks();
@@ -236,9 +266,9 @@ mod tests {
             }
             prop_assert!(asked_in_all <= 8 * n);
             if read.is_done() {
-                let proved: Vec<_> = read.nodes.iter().filter_map(|node| node.height).collect();
-                prop_assert!(proved.len() >= needed);
-                prop_assert!(!full || read.answered >= proved.iter().max().copied());
+                let seen = read.highest();
+                prop_assert!(read.nodes.iter().filter(|node| node.height >= Some(seen)).count() >= needed);
+                prop_assert!(!full || read.answered >= Some(seen));
             } else if flying.is_empty() {
                 let honest = (0..n).filter(|node| !faulty[*node]).count();
                 prop_assert!(honest < needed, "{honest} of {n} answered and the read is stuck");

@@ -107,7 +107,9 @@ impl<E: Context> Client<E> {
             for (node, ask) in quorum.asks() {
                 let message = match (ask, &message) {
                     (Ask::Full(min_height), Some(message)) => message(min_height),
-                    _ => Message::new(&Request::Tip(0)),
+                    (Ask::Full(min_height) | Ask::Tip(min_height), _) => {
+                        Message::new(&Request::Tip(min_height))
+                    }
                 };
                 calls.ask(node, ask, message, Some(peers.hedge_after(node)));
             }
@@ -127,13 +129,13 @@ impl<E: Context> Client<E> {
             let checked = answer.map_err(|failed| Rejected::Unable(failed.to_string())).and_then(|answer| {
                 match (ask, answer) {
                     (Ask::Full(min_height), answer) => full(min_height, answer),
-                    (Ask::Tip, Answer::Tip(block)) => {
-                        let block = self.shared.verifier.block(block, 0)?;
+                    (Ask::Tip(min_height), Answer::Tip(block)) => {
+                        let block = self.shared.verifier.block(block, min_height)?;
                         let height = block.header.height;
                         tip(block);
                         Ok(height)
                     }
-                    (Ask::Tip, answer) => Err(unexpected(answer)),
+                    (Ask::Tip(_), answer) => Err(unexpected(answer)),
                 }
             });
             match checked {

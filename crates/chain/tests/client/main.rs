@@ -154,6 +154,22 @@ fn any_one_misbehaving_node_changes_nothing() {
     }
 }
 
+/// Whatever it is asked, it says what was once true of something else.
+#[test]
+fn answers_to_other_questions_are_not_believed() {
+    run(one(Crime::Scripted, 1), |network, client| async move {
+        everything(&network, &client).await;
+        let said = network.said.lock().clone();
+        let truth =
+            (client.head(TENANT, &place("a")).await.unwrap(), client.list(objects("/")).await.unwrap());
+        for answer in said {
+            *network.script.lock() = Some(answer);
+            assert_eq!(client.head(TENANT, &place("a")).await.unwrap(), truth.0);
+            assert_eq!(client.list(objects("/")).await.unwrap(), truth.1);
+        }
+    });
+}
+
 #[test]
 fn a_refusal_is_proved() {
     run(one(Crime::Forger, 0), |network, client| async move {

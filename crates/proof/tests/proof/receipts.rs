@@ -176,6 +176,20 @@ fn descendants_link_without_a_gap() {
     }
 }
 
+/// Found while a fuzz target was written: the height after the greatest one overflowed.
+#[test]
+fn nothing_follows_the_greatest_height() {
+    let case = Case { descendants: 1, ..Case::new() };
+    let mut block = case.receipt().block;
+    block.header.height = u64::MAX;
+    let mut descendants = block.descendants.into_inner();
+    descendants[0].parent = block.header.digest();
+    block.finalization = case.finalization(&descendants[0]);
+    block.descendants = List::new(descendants).unwrap();
+    let (network, committee) = (case.genesis.id(), &case.genesis.committee);
+    assert_eq!(block.verify(network, committee), Err(FinalityError::Chain));
+}
+
 #[test]
 fn an_opening_is_of_this_transactions_contents() {
     let case = Case::new();

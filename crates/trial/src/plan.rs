@@ -1,0 +1,402 @@
+//! What will happen in a run, drawn from its seed before it begins: the fault atlas.
+//!
+//! # What is promised, and so what may be injected
+//!
+//! With n = 3f + 1 nodes, at most f are faulty at a time. The atlas has f *slots*. A slot holds one fault of one node at a
+//! time, and no node is in two slots, so every plan stays within the promise and every violation is a bug.
+//!
+//! * A *passing* fault leaves the node as it was: a crash with its disk intact, a lost link, a slow disk, a wrong clock.
+//!   When it is over, the slot is free for another node.
+//! * A *lasting* fault leaves the node with less than it signed for: a wiped or rolled back disk, rotten bytes, an
+//!   adversary. It keeps its slot to the end of the run.
+//!
+//! Some things may happen to everybody at once: delay and loss on all links, clocks within the bound on their drift, a
+//! gateway that dies at any moment. They need no slot.
+//!
+//! Two kinds of plans go beyond f, and are judged by what is promised then:
+//!
+//! * [`Kind::Blackout`]: all machines lose power at once. Writes wait; nothing acknowledged is lost.
+//! * [`Kind::Beyond`]: up to 2f disks are wiped at once, when writes have reached all nodes. Writes wait from then on; all
+//!   that was acknowledged can be read.
+
+use crate::{adversary::Adversary, world::Loss};
+use rand::{Rng, RngExt as _, SeedableRng as _, rngs::StdRng, seq::IteratorRandom as _};
+use std::{collections::BTreeMap, fmt};
+
+/// What a plan stays within.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// At most f nodes are faulty at a time.
+    Within,
+    /// All machines lose power at once, and come back.
+    Blackout,
+    /// Up to 2f disks are gone at once.
+    Beyond,
+}
+
+/// Where bytes rot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rot {
+    /// The shard log.
+    Shards,
+    /// The archive of blocks.
+    Blocks,
+}
+
+/// One thing that happens. `node` and `gateway` are indices; `for_ms` is how long until it is over.
+#[expect(missing_docs, reason = "fields are named by what they are")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A node stops without a word, and starts again.
+    Crash { node: usize, loss: Loss, for_ms: u64 },
+    /// A node stops, all of its storage is gone, and it starts again.
+    Wipe { node: usize, for_ms: u64 },
+    /// A node stops, its storage is put back to what it was when [`Fault::Snapshot`] happened, and it starts again.
+    Rollback { node: usize, for_ms: u64 },
+    /// A node's storage is remembered, for a later [`Fault::Rollback`].
+    Snapshot { node: usize },
+    /// Bits of a node's storage flip.
+    Rotten { node: usize, rot: Rot, bits: usize },
+    /// Some of a node's reads, writes or syncs fail. `per_mille` of them.
+    DiskErrors { node: usize, per_mille: u32, for_ms: u64 },
+    /// A node's disk has no room left.
+    DiskFull { node: usize, for_ms: u64 },
+    /// A node's disk is slow.
+    DiskSlow { node: usize, latency_ms: u64, for_ms: u64 },
+    /// Nothing reaches a node (`inward`), nothing leaves it (`outward`), or both.
+    Cut { node: usize, inward: bool, outward: bool, for_ms: u64 },
+    /// All that a node sends takes so much longer.
+    Slow { node: usize, latency_ms: u64, for_ms: u64 },
+    /// A node's clock jumps, and drifts.
+    Clock { node: usize, offset_ms: i64, drift_ppm: i64, for_ms: u64 },
+    /// All consensus links lose `per_mille` of their messages, and all links are slower.
+    Storm { per_mille: u32, latency_ms: u64, for_ms: u64 },
+    /// A gateway dies, and another process takes its place.
+    Gateway { gateway: usize, for_ms: u64 },
+    /// All machines lose power.
+    Blackout { for_ms: u64 },
+    /// These nodes lose their disks at once, for good.
+    Disks { nodes: Vec<usize> },
+}
+
+impl Fault {
+    /// Its name in tables.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Crash { loss: Loss::Process, .. } => "crash",
+            Self::Crash { loss: Loss::Power, .. } => "power loss",
+            Self::Wipe { .. } => "wipe",
+            Self::Rollback { .. } => "rollback",
+            Self::Snapshot { .. } => "snapshot",
+            Self::Rotten { rot: Rot::Shards, .. } => "rot in shards",
+            Self::Rotten { rot: Rot::Blocks, .. } => "rot in blocks",
+            Self::DiskErrors { .. } => "disk errors",
+            Self::DiskFull { .. } => "disk full",
+            Self::DiskSlow { .. } => "slow disk",
+            Self::Cut { inward: true, outward: true, .. } => "partition",
+            Self::Cut { .. } => "one-way partition",
+            Self::Slow { .. } => "slow node",
+            Self::Clock { .. } => "clock",
+            Self::Storm { .. } => "storm",
+            Self::Gateway { .. } => "gateway crash",
+            Self::Blackout { .. } => "blackout",
+            Self::Disks { .. } => "2f disks lost",
+        }
+    }
+}
+
+/// Everything that a seed decides before its run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// What it stays within.
+    pub kind: Kind,
+    /// Nodes.
+    pub n: usize,
+    /// Gateways of the tenant.
+    pub gateways: usize,
+    /// Clients at each gateway.
+    pub clients: usize,
+    /// Nodes that are adversaries from the beginning.
+    pub adversaries: BTreeMap<usize, Adversary>,
+    /// Whether malicious writers are at work.
+    pub malicious_writers: bool,
+    /// Latency of all links, milliseconds.
+    pub latency_ms: u64,
+    /// How far from true time the machines' clocks are, milliseconds: nodes first, then gateways.
+    pub clocks_ms: Vec<i64>,
+    /// What happens and when, milliseconds after the clients begin, ascending.
+    pub faults: Vec<(u64, Fault)>,
+    /// When faults end, milliseconds after the clients begin.
+    pub calm_ms: u64,
+}
+
+/// How much a run is to contain. Each can be narrowed to look at one thing.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    /// This many nodes.
+    pub n: Option<usize>,
+    /// This kind.
+    pub kind: Option<Kind>,
+    /// No faults, no adversaries.
+    pub calm: bool,
+    /// This adversary, if any.
+    pub adversary: Option<Adversary>,
+    /// Only faults with this name.
+    pub fault: Option<String>,
+}
+
+/// How far clocks of honest machines are from true time, at most: their mutual distance stays within the drift that
+/// voters tolerate.
+const CLOCK_MS: i64 = 200;
+
+impl Plan {
+    /// The plan of a seed.
+    pub fn draw(seed: u64, wishes: &Wishes) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed ^ 0x6f75_746c_6173_7400);
+        let n = wishes.n.unwrap_or_else(|| match rng.random_range(0..10) {
+            0..7 => 4,
+            7..9 => 7,
+            _ => 10,
+        });
+        let kind = wishes.kind.unwrap_or_else(|| match rng.random_range(0..10) {
+            0..8 => Kind::Within,
+            8 => Kind::Blackout,
+            _ => Kind::Beyond,
+        });
+        let gateways = rng.random_range(1..=2);
+        let clients = rng.random_range(2..=3);
+        let calm_ms = rng.random_range(12_000..30_000);
+        let mut plan = Self {
+            seed,
+            kind,
+            n,
+            gateways,
+            clients,
+            adversaries: BTreeMap::new(),
+            malicious_writers: false,
+            latency_ms: rng.random_range(1..20),
+            clocks_ms: (0..n + gateways).map(|_| rng.random_range(-CLOCK_MS..=CLOCK_MS)).collect(),
+            faults: Vec::new(),
+            calm_ms,
+        };
+        if wishes.calm {
+            return plan;
+        }
+        plan.malicious_writers = rng.random_bool(0.3);
+        match kind {
+            Kind::Within => plan.draw_slots(&mut rng, wishes),
+            Kind::Blackout => plan.draw_blackouts(&mut rng),
+            Kind::Beyond => plan.draw_lost_disks(&mut rng),
+        }
+        plan.draw_weather(&mut rng);
+        if let Some(name) = &wishes.fault {
+            plan.faults.retain(|(_, fault)| fault.name() == name || fault.name() == "snapshot");
+        }
+        plan.faults.sort_by_key(|(at_ms, _)| *at_ms);
+        plan
+    }
+
+    /// Faulty nodes tolerated.
+    pub fn f(&self) -> usize {
+        (self.n - 1) / 3
+    }
+
+    /// Whether a node is faulty to the end of the run, so that nothing is expected of it.
+    pub fn lasting(&self, node: usize) -> bool {
+        let wiped = |fault: &Fault| match fault {
+            Fault::Wipe { node: faulty, .. }
+            | Fault::Rollback { node: faulty, .. }
+            | Fault::Rotten { node: faulty, .. } => *faulty == node,
+            Fault::Disks { nodes } => nodes.contains(&node),
+            _ => false,
+        };
+        self.adversaries.contains_key(&node) || self.faults.iter().any(|(_, fault)| wiped(fault))
+    }
+
+    fn draw_slots(&mut self, rng: &mut StdRng, wishes: &Wishes) {
+        // Nodes are dealt out to the slots first, so that no node is in two.
+        let mut nodes: Vec<usize> = (0..self.n).collect();
+        shuffle(rng, &mut nodes);
+        let slots = self.f();
+        for slot in 0..slots {
+            let mine: Vec<usize> = nodes.iter().copied().skip(slot).step_by(slots).collect();
+            let wanted = wishes.adversary.filter(|_| slot == 0);
+            if wanted.is_some() || (wishes.fault.is_none() && rng.random_bool(0.35)) {
+                let any = || *Adversary::ALL.iter().choose(&mut *rng).expect("there are some");
+                let adversary = wanted.unwrap_or_else(any);
+                self.adversaries.insert(mine[0], adversary);
+            } else {
+                self.draw_slot(rng, &mine);
+            }
+        }
+    }
+
+    /// One fault after another, until a lasting one or the end.
+    fn draw_slot(&mut self, rng: &mut StdRng, nodes: &[usize]) {
+        let mut at_ms = rng.random_range(200..4_000);
+        while at_ms < self.calm_ms {
+            let node = *nodes.iter().choose(rng).expect("a slot has nodes");
+            let for_ms = rng.random_range(200..6_000).min(self.calm_ms - at_ms);
+            let loss = if rng.random_bool(0.6) { Loss::Power } else { Loss::Process };
+            let (inward, outward) = [(true, true), (true, false), (false, true)][rng.random_range(0..3)];
+            let fault = match rng.random_range(0..22) {
+                0..6 => Fault::Crash { node, loss, for_ms },
+                6..9 => Fault::Wipe { node, for_ms },
+                9..11 => {
+                    self.faults.push((at_ms, Fault::Snapshot { node }));
+                    at_ms += rng.random_range(500..5_000);
+                    Fault::Rollback { node, for_ms }
+                }
+                11 => Fault::Rotten { node, rot: Rot::Shards, bits: rng.random_range(1..40) },
+                12 => Fault::Rotten { node, rot: Rot::Blocks, bits: rng.random_range(1..10) },
+                13 => Fault::DiskErrors { node, per_mille: rng.random_range(1..100), for_ms },
+                14 => Fault::DiskFull { node, for_ms },
+                15 => Fault::DiskSlow { node, latency_ms: rng.random_range(5..500), for_ms },
+                16..19 => Fault::Cut { node, inward, outward, for_ms },
+                19 => Fault::Slow { node, latency_ms: rng.random_range(50..3_000), for_ms },
+                _ => {
+                    let far = if rng.random_bool(0.5) { 2_000 } else { 120_000 };
+                    let offset_ms = rng.random_range(-far..far);
+                    Fault::Clock { node, offset_ms, drift_ppm: rng.random_range(-50_000..50_000), for_ms }
+                }
+            };
+            let lasts = matches!(fault, Fault::Wipe { .. } | Fault::Rollback { .. } | Fault::Rotten { .. });
+            if at_ms < self.calm_ms {
+                self.faults.push((at_ms, fault));
+            }
+            if lasts {
+                return;
+            }
+            at_ms += for_ms + rng.random_range(1_000..6_000);
+        }
+    }
+
+    fn draw_blackouts(&mut self, rng: &mut StdRng) {
+        let mut at_ms = rng.random_range(500..8_000);
+        while at_ms < self.calm_ms {
+            let for_ms = rng.random_range(500..4_000);
+            self.faults.push((at_ms, Fault::Blackout { for_ms }));
+            at_ms += for_ms + rng.random_range(4_000..12_000);
+        }
+    }
+
+    fn draw_lost_disks(&mut self, rng: &mut StdRng) {
+        let mut nodes: Vec<usize> = (0..self.n).collect();
+        shuffle(rng, &mut nodes);
+        nodes.truncate(rng.random_range(self.f() + 1..=2 * self.f()));
+        nodes.sort_unstable();
+        self.faults.push((self.calm_ms, Fault::Disks { nodes }));
+    }
+
+    fn draw_weather(&mut self, rng: &mut StdRng) {
+        if self.kind != Kind::Beyond {
+            if rng.random_bool(0.5) {
+                let at_ms = rng.random_range(0..self.calm_ms);
+                let for_ms = rng.random_range(1_000..8_000).min(self.calm_ms - at_ms);
+                let (per_mille, latency_ms) = (rng.random_range(0..60), rng.random_range(0..150));
+                self.faults.push((at_ms, Fault::Storm { per_mille, latency_ms, for_ms }));
+            }
+            for gateway in 0..self.gateways {
+                if rng.random_bool(0.5) {
+                    let at_ms = rng.random_range(500..self.calm_ms);
+                    let for_ms = rng.random_range(100..2_000).min(self.calm_ms - at_ms);
+                    self.faults.push((at_ms, Fault::Gateway { gateway, for_ms }));
+                }
+            }
+        }
+    }
+}
+
+fn shuffle(rng: &mut impl Rng, nodes: &mut [usize]) {
+    for last in (1..nodes.len()).rev() {
+        nodes.swap(last, rng.random_range(0..=last));
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "seed {}: {:?}, {} nodes, {} gateways of {} clients, links of {} ms, calm after {:.1} s",
+            self.seed,
+            self.kind,
+            self.n,
+            self.gateways,
+            self.clients,
+            self.latency_ms,
+            self.calm_ms as f64 / 1e3
+        )?;
+        for (node, adversary) in &self.adversaries {
+            writeln!(f, "  node {node} is a {}", adversary.name())?;
+        }
+        if self.malicious_writers {
+            writeln!(f, "  malicious writers are at work")?;
+        }
+        self.faults.iter().try_for_each(|(at_ms, fault)| {
+            writeln!(f, "  {:7.3} s  {:17} {fault:?}", *at_ms as f64 / 1e3, fault.name())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// When each node is faulty, per the plan: from, to.
+    fn spans(plan: &Plan) -> Vec<(usize, u64, u64)> {
+        let mut spans: Vec<_> = plan.adversaries.keys().map(|node| (*node, 0, u64::MAX)).collect();
+        for (at_ms, fault) in &plan.faults {
+            match fault {
+                Fault::Crash { node, for_ms, .. }
+                | Fault::DiskErrors { node, for_ms, .. }
+                | Fault::DiskFull { node, for_ms }
+                | Fault::DiskSlow { node, for_ms, .. }
+                | Fault::Cut { node, for_ms, .. }
+                | Fault::Slow { node, for_ms, .. }
+                | Fault::Clock { node, for_ms, .. } => spans.push((*node, *at_ms, at_ms + for_ms)),
+                Fault::Wipe { node, .. } | Fault::Rollback { node, .. } | Fault::Rotten { node, .. } => {
+                    spans.push((*node, *at_ms, u64::MAX));
+                }
+                _ => {}
+            }
+        }
+        spans
+    }
+
+    #[test]
+    fn at_most_f_nodes_are_faulty_at_a_time() {
+        let wishes = Wishes { kind: Some(Kind::Within), ..Wishes::default() };
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..2_000 {
+            let plan = Plan::draw(seed, &wishes);
+            let spans = spans(&plan);
+            for (_, from, _) in &spans {
+                let faulty: std::collections::BTreeSet<_> =
+                    spans.iter().filter(|(_, a, b)| a <= from && from < b).map(|(node, ..)| node).collect();
+                assert!(faulty.len() <= plan.f(), "{plan}");
+            }
+            assert!(plan.faults.iter().all(|(at_ms, _)| *at_ms < plan.calm_ms), "{plan}");
+            seen.extend(plan.faults.iter().map(|(_, fault)| fault.name()));
+        }
+        assert!(seen.len() >= 15, "every kind of fault is drawn: {seen:?}");
+    }
+
+    #[test]
+    fn beyond_loses_more_than_f_and_at_most_2f_disks() {
+        let wishes = Wishes { kind: Some(Kind::Beyond), ..Wishes::default() };
+        for seed in 0..200 {
+            let plan = Plan::draw(seed, &wishes);
+            let lost = (0..plan.n).filter(|node| plan.lasting(*node)).count();
+            assert!(lost > plan.f() && lost <= 2 * plan.f(), "{plan}");
+        }
+    }
+
+    #[test]
+    fn a_seed_is_a_plan() {
+        let plan = |seed| Plan::draw(seed, &Wishes::default()).to_string();
+        assert_eq!(plan(7), plan(7));
+        assert_ne!(plan(7), plan(8));
+    }
+}
