@@ -53,6 +53,17 @@ fn status() -> NodeStatus {
         unresolved: 7,
         damaged: 8,
         referenced_height: 9,
+        endangered: 10,
+        unhealable: 11,
+        inconsistent: 12,
+        healed: 13,
+        healed_bytes: 14,
+        heal_failures: 15,
+        heal_bytes_per_second: 16,
+        heal_seconds: 17,
+        scrubbed_passes: 18,
+        scrubbed_bytes: 19,
+        failed: 1,
     }
 }
 
@@ -67,6 +78,7 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
         ("Request::GetShard", Request::GetShard(Digest([1; 32]))),
         ("Request::GetPage", Request::GetPage(Digest([2; 32]))),
         ("Request::Status", Request::Status),
+        ("Request::Holds", Request::Holds(list(vec![Digest([4; 32]), Digest([5; 32])]))),
     ]
 }
 
@@ -88,6 +100,7 @@ pub(crate) fn responses() -> Vec<(&'static str, Response)> {
         ("Response::Full", Response::Full),
         ("Response::Refused", Response::Refused(octets(b"why"))),
         ("Response::Failed", Response::Failed),
+        ("Response::Held", Response::Held(octets(b"\x01\x00"))),
     ]
 }
 
