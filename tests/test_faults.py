@@ -132,7 +132,12 @@ def test_a_node_that_lost_its_votes_observes(fresh):
     assert any("observes" in problem for problem in node["problems"])
     journal.wait_for_progress(60)
     journal.stop().check()
-    wait_for_status(network, lambda status: status["nodes"][1]["missing"] == 0 < status["nodes"][1]["healing"]["healed"], "an observer gets its shards back")
+
+    def has_healed(status):
+        node = status["nodes"][1]
+        return node["missing"] == 0 and node["healing"]["healed"] > 0
+
+    wait_for_status(network, has_healed, "an observer gets its shards back")
     check(network, digests)
     status, exit_code = network.status()
     assert (status["health"], status["voting"], exit_code) == ("degraded", 3, 1)

@@ -17,18 +17,18 @@ const FORMATS: &[(&str, usize, &str)] = &[
     ("Request::GetShard", 33, "0a0f545cdc331e95bd092465bc0fff21"),
     ("Request::GetPage", 33, "898ac92e7fd6a1a910e8f5912c08f62f"),
     ("Request::Status", 1, "c1e743f6e341734df14c382f88956642"),
-    ("Request::Holds", 69, "ae7e3ce267e48c27c93fae4ef453b69d"),
+    ("Request::Holds", 69, "d4d4851279c2f2bea793f5431091fcde"),
     ("Response::Done", 1, "e9496a845850f82a4a5c934709457f75"),
     ("Response::Receipt", 66, "f1344961afbdab54fba3d1114714def6"),
     ("Response::Missing", 105, "f5cade18c17f6bfb8519f2d0011f02fa"),
     ("Response::Shard", 148, "76d0ad04dc1a0e6886ba7fcd449c8b33"),
     ("Response::Page", 137, "f95a5fe7a3d9277ea5353e82ffd379d8"),
     ("Response::NotHeld", 1, "c1e743f6e341734df14c382f88956642"),
-    ("Response::Status", 169, "0656ac65e0e5a9e2f926c7d06812c8fe"),
+    ("Response::Status", 169, "3c607be9be1685f3440e90ddaaf5058a"),
     ("Response::Full", 1, "510e96a5c85ad0b0246d0988041e1d1c"),
     ("Response::Refused", 8, "86c682d11c430ddb65fde060345e5346"),
-    ("Response::Failed", 1, "bb7b19fe1f9d2cebb26f951becd05254"),
     ("Response::Held", 7, "51f65f43d4cc3960e8261b7823c7b185"),
+    ("Response::Failed", 1, "bb7b19fe1f9d2cebb26f951becd05254"),
 ];
 
 #[test]

@@ -5,7 +5,7 @@ use commonware_runtime::{Clock as _, deterministic};
 use rand::{SeedableRng as _, rngs::StdRng};
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
     time::{Duration, SystemTime},
 };
 use trial::{
@@ -29,7 +29,9 @@ pub struct Faults {
     begun_at: SystemTime,
     steps: BinaryHeap<Reverse<(u64, Step)>>,
     plan: Plan,
-    snapshots: BTreeMap<usize, Snapshot>,
+    snapshots: BTreeMap<usize, [Snapshot; 2]>,
+    /// Nodes whose storage was wiped and who may not have healed yet.
+    healing: BTreeSet<usize>,
     rng: StdRng,
     /// How often each kind of fault was injected.
     pub injected: BTreeMap<&'static str, u64>,
@@ -55,6 +57,7 @@ impl Faults {
             steps: plan.faults.iter().enumerate().map(begin).collect(),
             plan: plan.clone(),
             snapshots: BTreeMap::new(),
+            healing: BTreeSet::new(),
             rng: StdRng::seed_from_u64(plan.seed ^ 0xfa01),
             injected: BTreeMap::new(),
             said: Vec::new(),
@@ -64,6 +67,16 @@ impl Faults {
     /// When the next thing happens, if anything does.
     pub fn next_at(&self) -> Option<SystemTime> {
         self.steps.peek().map(|Reverse((at_ms, _))| self.begun_at + Duration::from_millis(*at_ms))
+    }
+
+    /// Whether the next thing makes a node faulty while others have to heal first; and who has.
+    pub fn must_heal(&mut self) -> Option<&mut BTreeSet<usize>> {
+        let Some(Reverse((_, Step::Begin(index)))) = self.steps.peek() else { return None };
+        let waits = match &self.plan.faults[*index].1 {
+            Fault::Storm { .. } | Fault::Gateway { .. } | Fault::Snapshot { .. } => false,
+            _ => !self.healing.is_empty(),
+        };
+        waits.then_some(&mut self.healing)
     }
 
     /// Lets the next thing happen.
@@ -90,17 +103,24 @@ impl Faults {
     async fn begin(&mut self, network: &mut Network, fault: Fault) -> Option<GatewayEvent> {
         match fault {
             Fault::Crash { node, loss, .. } => network.kill(node, loss),
-            Fault::Wipe { node, .. } => {
+            Fault::Storage { node, .. } => {
                 network.kill(node, Loss::Process);
                 network.seats[node].machine.disk().wipe();
+                self.healing.insert(node);
+            }
+            Fault::Wipe { node, .. } => {
+                network.kill(node, Loss::Process);
+                network.wipe(node);
             }
             Fault::Snapshot { node } => {
-                self.snapshots.insert(node, network.seats[node].machine.disk().snapshot());
+                let machine = &network.seats[node].machine;
+                self.snapshots.insert(node, [machine.disk().snapshot(), machine.second_disk().snapshot()]);
             }
             Fault::Rollback { node, .. } => {
                 network.kill(node, Loss::Process);
-                if let Some(snapshot) = self.snapshots.get(&node) {
-                    network.seats[node].machine.disk().restore(snapshot);
+                if let Some([storage, votes]) = self.snapshots.get(&node) {
+                    network.seats[node].machine.disk().restore(storage);
+                    network.seats[node].machine.second_disk().restore(votes);
                 }
             }
             Fault::Rotten { node, rot, bits } => {
@@ -121,16 +141,16 @@ impl Faults {
                     ..DiskFaults::default()
                 };
                 network.seats[node].excuse(true);
-                network.seats[node].machine.disk().set_faults(faults);
+                network.set_disk_faults(node, &faults);
             }
             Fault::DiskFull { node, .. } => {
                 network.seats[node].excuse(true);
                 let faults = DiskFaults { full: true, ..DiskFaults::default() };
-                network.seats[node].machine.disk().set_faults(faults);
+                network.set_disk_faults(node, &faults);
             }
             Fault::DiskSlow { node, latency_ms, .. } => {
                 let faults = DiskFaults { latency_ms, ..DiskFaults::default() };
-                network.seats[node].machine.disk().set_faults(faults);
+                network.set_disk_faults(node, &faults);
             }
             Fault::Cut { node, inward, outward, .. } => {
                 (network.weather.deaf[node], network.weather.mute[node]) = (inward, outward);
@@ -157,7 +177,7 @@ impl Faults {
             Fault::Disks { nodes } => {
                 for node in nodes {
                     network.kill(node, Loss::Process);
-                    network.seats[node].machine.disk().wipe();
+                    network.wipe(node);
                     network.start(node);
                 }
             }
@@ -167,11 +187,14 @@ impl Faults {
 
     async fn end(&mut self, network: &mut Network, fault: Fault) -> Option<GatewayEvent> {
         match fault {
-            Fault::Crash { node, .. } | Fault::Wipe { node, .. } | Fault::Rollback { node, .. } => {
+            Fault::Crash { node, .. }
+            | Fault::Storage { node, .. }
+            | Fault::Wipe { node, .. }
+            | Fault::Rollback { node, .. } => {
                 network.start(node);
             }
             Fault::DiskErrors { node, .. } | Fault::DiskFull { node, .. } | Fault::DiskSlow { node, .. } => {
-                network.seats[node].machine.disk().set_faults(DiskFaults::default());
+                network.set_disk_faults(node, &DiskFaults::default());
             }
             Fault::Cut { node, .. } => {
                 (network.weather.deaf[node], network.weather.mute[node]) = (false, false);
@@ -203,6 +226,7 @@ impl Faults {
 fn duration_ms(fault: &Fault) -> Option<u64> {
     match fault {
         Fault::Crash { for_ms, .. }
+        | Fault::Storage { for_ms, .. }
         | Fault::Wipe { for_ms, .. }
         | Fault::Rollback { for_ms, .. }
         | Fault::DiskErrors { for_ms, .. }

@@ -16,7 +16,7 @@ use trial::{
     check::BlockSeen,
     founding::{Founders, Tenant, founders},
     plan::Plan,
-    world::{Context, Loss, Machine, Wire, World},
+    world::{Context, DiskFaults, Loss, Machine, Wire, World},
 };
 use vault::{Config, Limits, Vault};
 use zeroize::Zeroizing;
@@ -62,7 +62,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// Founds the network of a plan and starts its nodes. One more gateway than the plan has is there to look.
+    /// Founds the network of a plan and starts its nodes. Two more gateways than the plan has are there to
+    /// look: one when all is calm, one all the time.
     pub async fn found(context: deterministic::Context, plan: &Plan) -> Self {
         let Founders { genesis, nodes, tenants } = founders(plan.n);
         let world = World::new(context.child("world"));
@@ -73,7 +74,7 @@ impl Network {
         };
         let seats: Vec<Seat> = nodes.into_iter().enumerate().map(seat).collect();
         let gateways: Vec<Machine> =
-            (0..=plan.gateways).map(|index| world.machine(&format!("gateway-{index}"))).collect();
+            (0..plan.gateways + 2).map(|index| world.machine(&format!("gateway-{index}"))).collect();
         let machines = seats.iter().map(|seat| &seat.machine).chain(&gateways);
         for (machine, offset_ms) in machines.zip(&plan.clocks_ms) {
             machine.clock().set_offset_ms(*offset_ms);
@@ -169,6 +170,18 @@ impl Network {
     /// Stops a node's process, as a kill or a power failure does.
     pub fn kill(&self, index: usize, loss: Loss) {
         self.seats[index].kill(loss);
+    }
+
+    /// All that a node had stored is gone, its votes too.
+    pub fn wipe(&self, index: usize) {
+        self.seats[index].machine.disk().wipe();
+        self.seats[index].machine.second_disk().wipe();
+    }
+
+    /// What goes wrong with a node's disks from now on.
+    pub fn set_disk_faults(&self, index: usize, faults: &DiskFaults) {
+        self.seats[index].machine.disk().set_faults(faults.clone());
+        self.seats[index].machine.second_disk().set_faults(faults.clone());
     }
 
     /// What can be observed of a node, if it runs.

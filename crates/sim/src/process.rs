@@ -45,9 +45,9 @@ pub(crate) type Peers = Oracle<ed25519::PublicKey, deterministic::Context>;
 
 /// Where nodes serve gateways.
 pub(crate) const PORT: u16 = 4000;
-/// Storage partition of the marker that a voter leaves beside its journal.
+/// Partition of the second disk, with the marker that a voter leaves beside its journal.
 const MARKER: &str = "voter";
-/// Storage partition of the journal of votes.
+/// Partition of the second disk, with the journal of votes.
 const JOURNAL: &str = "node-chain-votes-0";
 /// How long a supervisor waits before it starts a process that died.
 const RESTART_AFTER: Duration = Duration::from_millis(500);
@@ -142,13 +142,14 @@ impl Seat {
 
     /// Whether it may vote, as the node's own rule says from what it finds.
     async fn standing(&self, context: &Context) -> Standing {
-        let partitions = self.machine.disk().partitions();
+        let partitions = self.machine.second_disk().partitions();
         let has = |name: &str| partitions.iter().any(|partition| partition == name);
         let permit = self.shared.permit.load(Ordering::Relaxed);
         let found = Found { permit, marker: has(MARKER), journal: has(JOURNAL) };
         let standing = voting::decide(found);
         if standing == Standing::Voter && !found.marker {
-            let (marker, _) = context.open(MARKER, b"voter").await.expect("a new disk takes a file");
+            let votes = context.child("votes").on_second_disk();
+            let (marker, _) = votes.open(MARKER, b"voter").await.expect("a new disk takes a file");
             marker.sync().await.expect("a new disk syncs");
         }
         standing
@@ -229,8 +230,7 @@ impl Launcher {
             network: self.facts.clone(),
             key: seat.key.clone(),
             votes,
-            // One disk: what takes a machine's storage takes its votes too.
-            voting: context.child("voting"),
+            voting: context.child("voting").on_second_disk(),
             partition: "node".into(),
             shards: StoreConfig { segment_bytes: SEGMENT_BYTES, ..StoreConfig::new("shards") },
             index: Index::open(Memory::default()).expect("memory opens"),
@@ -265,7 +265,7 @@ impl Launcher {
 
 /// Spends the permit when the journal of votes has begun.
 async fn spend_permit(context: Context, seat: Seat) {
-    while !seat.machine.disk().partitions().iter().any(|partition| partition == JOURNAL) {
+    while !seat.machine.second_disk().partitions().iter().any(|partition| partition == JOURNAL) {
         context.sleep(voting::LOOK_EVERY).await;
     }
     seat.shared.permit.store(false, Ordering::Relaxed);

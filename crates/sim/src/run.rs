@@ -21,7 +21,7 @@ use commonware_utils::{channel::oneshot, sync::Mutex};
 use futures::StreamExt as _;
 use proof::VersionId;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     future::Future,
     panic::AssertUnwindSafe,
@@ -40,7 +40,7 @@ use trial::{
         self, WorkloadPlan,
         content::{self, Needles},
     },
-    world::{Context, Loss},
+    world::{Context, Loss, Machine},
 };
 use vault::{Error as VaultError, Place, Vault};
 
@@ -215,17 +215,20 @@ async fn play(context: deterministic::Context, plan: Plan) -> Report {
 
     // Work, and faults.
     let mut faults = Faults::new(&context, &plan);
+    let looking = open(&network, plan.gateways + 1).await;
     if plan.kind == Kind::Beyond {
         wait(&context, clients, &mut violations).await;
         context.sleep(SPREAD).await;
-        storm(&context, &mut faults, &mut network, &doors).await;
+        storm(&context, &mut faults, &mut network, &doors, &looking, &mut violations).await;
     } else {
-        storm(&context, &mut faults, &mut network, &doors).await;
+        storm(&context, &mut faults, &mut network, &doors, &looking, &mut violations).await;
         wait(&context, clients, &mut violations).await;
     }
 
     // Calm.
     settle(&context, &network, &plan, &mut violations).await;
+    let mut healing = (0..plan.n).filter(|node| plan.heals(*node)).collect();
+    heal(&context, &looking, &mut healing, &mut violations).await;
     let observer = plan.gateways;
     let fresh = open(&network, observer).await;
     let mut calm = None;
@@ -403,9 +406,19 @@ async fn whole(vault: &Gateway, place: &Place, version: Option<VersionId>) -> Re
 }
 
 /// Lets all faults of the plan happen, one after the other, until the last is over.
-async fn storm(context: &deterministic::Context, faults: &mut Faults, network: &mut Network, doors: &Doors) {
+async fn storm(
+    context: &deterministic::Context,
+    faults: &mut Faults,
+    network: &mut Network,
+    doors: &Doors,
+    looking: &Gateway,
+    violations: &mut Vec<String>,
+) {
     while let Some(at) = faults.next_at() {
         context.sleep_until(at).await;
+        if let Some(healing) = faults.must_heal() {
+            heal(context, looking, healing, violations).await;
+        }
         match faults.step(network).await {
             Some(GatewayEvent::Kill(gateway)) => network.gateways[gateway].kill(Loss::Process),
             Some(GatewayEvent::Start(gateway)) => {
@@ -414,6 +427,40 @@ async fn storm(context: &deterministic::Context, faults: &mut Faults, network: &
             }
             None => {}
         }
+    }
+}
+
+/// Waits until these nodes lack nothing. Empties the set.
+async fn heal(
+    context: &deterministic::Context,
+    looking: &Gateway,
+    healing: &mut BTreeSet<usize>,
+    violations: &mut Vec<String>,
+) {
+    let until = context.current() + SETTLE;
+    loop {
+        let status = looking.status().await;
+        let height = status.height();
+        let is_healed = |node: &usize| {
+            let shards = status.nodes[*node].shards.as_ref();
+            shards.is_ok_and(|shards| shards.missing == 0 && shards.referenced_height >= height)
+        };
+        healing.retain(|node| !is_healed(node));
+        if healing.is_empty() {
+            return;
+        }
+        if context.current() >= until {
+            let lacks = |node: &usize| format!("{node}: {:?}", status.nodes[*node].shards);
+            let lacks: Vec<_> = healing.iter().map(lacks).collect();
+            violations.push(format!(
+                "healing: after {} s nodes still lack shards: {}",
+                SETTLE.as_secs(),
+                lacks.join(", ")
+            ));
+            healing.clear();
+            return;
+        }
+        context.sleep(Duration::from_millis(200)).await;
     }
 }
 
@@ -483,8 +530,10 @@ fn watch_queues(context: &deterministic::Context, network: &Network, samples: Ar
 fn hits(network: &Network, history: &History) -> Vec<Hit> {
     let needles = Needles::of(history);
     let mut hits = Vec::new();
-    for (index, seat) in network.seats.iter().enumerate() {
-        seat.machine.disk().each_run(|blob, start, bytes| {
+    let disks = |machine: &Machine| [machine.disk().clone(), machine.second_disk().clone()];
+    let nodes = network.seats.iter().enumerate();
+    for (index, disk) in nodes.flat_map(|(index, seat)| disks(&seat.machine).map(|disk| (index, disk))) {
+        disk.each_run(|blob, start, bytes| {
             let found = needles.find(bytes).into_iter();
             hits.extend(found.map(|(content, offset)| Hit {
                 place: format!("node {index}: {blob}"),

@@ -5,10 +5,11 @@
 //! With n = 3f + 1 nodes, at most f are faulty at a time. The atlas has f *slots*. A slot holds one fault of one node at a
 //! time, and no node is in two slots, so every plan stays within the promise and every violation is a bug.
 //!
-//! * A *passing* fault leaves the node as it was: a crash with its disk intact, a lost link, a slow disk, a wrong clock.
-//!   When it is over, the slot is free for another node.
-//! * A *lasting* fault leaves the node with less than it signed for: a wiped or rolled back disk, rotten bytes, an
-//!   adversary. It keeps its slot to the end of the run.
+//! * A *passing* fault leaves the node as it was: a crash with its disk intact, a lost link, a slow disk, a wrong clock. So
+//!   does a wipe of the storage alone, when the node has healed: nobody becomes faulty before that. When it is over, the
+//!   slot is free for another node.
+//! * A *lasting* fault leaves the node with less than it signed for: votes that are gone or of an older state, rotten
+//!   bytes, an adversary. It keeps its slot to the end of the run.
 //!
 //! Some things may happen to everybody at once: delay and loss on all links, clocks within the bound on their drift, a
 //! gateway that dies at any moment. They need no slot.
@@ -49,7 +50,9 @@ pub enum Rot {
 pub enum Fault {
     /// A node stops without a word, and starts again.
     Crash { node: usize, loss: Loss, for_ms: u64 },
-    /// A node stops, all of its storage is gone, and it starts again.
+    /// A node stops, its storage is gone, but not its votes, and it starts again.
+    Storage { node: usize, for_ms: u64 },
+    /// A node stops, its storage and its votes are gone, and it starts again.
     Wipe { node: usize, for_ms: u64 },
     /// A node stops, its storage is put back to what it was when [`Fault::Snapshot`] happened, and it starts again.
     Rollback { node: usize, for_ms: u64 },
@@ -85,6 +88,7 @@ impl Fault {
         match self {
             Self::Crash { loss: Loss::Process, .. } => "crash",
             Self::Crash { loss: Loss::Power, .. } => "power loss",
+            Self::Storage { .. } => "storage wipe",
             Self::Wipe { .. } => "wipe",
             Self::Rollback { .. } => "rollback",
             Self::Snapshot { .. } => "snapshot",
@@ -198,6 +202,12 @@ impl Plan {
         plan
     }
 
+    /// Nodes that must heal whatever they lack: all but adversaries, and those whose bytes rot, which only scrubbing finds.
+    pub fn heals(&self, node: usize) -> bool {
+        let rots = |fault: &Fault| matches!(fault, Fault::Rotten { node: rotten, .. } if *rotten == node);
+        !self.adversaries.contains_key(&node) && !self.faults.iter().any(|(_, fault)| rots(fault))
+    }
+
     /// Faulty nodes tolerated.
     pub fn f(&self) -> usize {
         (self.n - 1) / 3
@@ -242,8 +252,9 @@ impl Plan {
             let loss = if rng.random_bool(0.6) { Loss::Power } else { Loss::Process };
             let (inward, outward) = [(true, true), (true, false), (false, true)][rng.random_range(0..3)];
             let fault = match rng.random_range(0..22) {
-                0..6 => Fault::Crash { node, loss, for_ms },
-                6..9 => Fault::Wipe { node, for_ms },
+                0..5 => Fault::Crash { node, loss, for_ms },
+                5..7 => Fault::Storage { node, for_ms },
+                7..9 => Fault::Wipe { node, for_ms },
                 9..11 => {
                     self.faults.push((at_ms, Fault::Snapshot { node }));
                     at_ms += rng.random_range(500..5_000);
@@ -350,6 +361,7 @@ mod tests {
         for (at_ms, fault) in &plan.faults {
             match fault {
                 Fault::Crash { node, for_ms, .. }
+                | Fault::Storage { node, for_ms }
                 | Fault::DiskErrors { node, for_ms, .. }
                 | Fault::DiskFull { node, for_ms }
                 | Fault::DiskSlow { node, for_ms, .. }

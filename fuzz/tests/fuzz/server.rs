@@ -130,6 +130,7 @@ async fn check(
         (Some(Request::Certify(_)), Response::Missing(missing)) => assert!(!missing.is_empty()),
         (Some(Request::GetShard(_) | Request::GetPage(_)), Response::NotHeld) => {}
         (Some(Request::Status), Response::Status(_)) => {}
+        (Some(Request::Holds(ids)), Response::Held(flags)) => assert_eq!(flags.len(), ids.len()),
         (Some(_), Response::Refused(_)) => {}
         (request, response) => panic!("{response:?} answers {request:?}"),
     }

@@ -63,7 +63,7 @@ fn status() -> NodeStatus {
         heal_seconds: 17,
         scrubbed_passes: 18,
         scrubbed_bytes: 19,
-        failed: 1,
+        failed: 20,
     }
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
         ("Request::GetShard", Request::GetShard(Digest([1; 32]))),
         ("Request::GetPage", Request::GetPage(Digest([2; 32]))),
         ("Request::Status", Request::Status),
-        ("Request::Holds", Request::Holds(list(vec![Digest([4; 32]), Digest([5; 32])]))),
+        ("Request::Holds", Request::Holds(list(vec![Digest([1; 32]), Digest([2; 32])]))),
     ]
 }
 
@@ -100,7 +100,7 @@ pub(crate) fn responses() -> Vec<(&'static str, Response)> {
         ("Response::Full", Response::Full),
         ("Response::Refused", Response::Refused(octets(b"why"))),
         ("Response::Failed", Response::Failed),
-        ("Response::Held", Response::Held(octets(b"\x01\x00"))),
+        ("Response::Held", Response::Held(octets(b"\x01\0"))),
     ]
 }
 

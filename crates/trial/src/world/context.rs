@@ -3,6 +3,7 @@
 
 use super::{
     blob::Blob,
+    disk::Disk,
     machine::Process,
     stream::{Listener, Sink, Stream},
 };
@@ -30,11 +31,18 @@ use std::{
 pub struct Context {
     inner: deterministic::Context,
     process: Arc<Process>,
+    disk: Disk,
 }
 
 impl Context {
     pub(super) fn new(inner: deterministic::Context, process: Arc<Process>) -> Self {
-        Self { inner, process }
+        let disk = process.disks[0].clone();
+        Self { inner, process, disk }
+    }
+
+    /// The same, with the machine's second disk as its storage.
+    pub fn on_second_disk(self) -> Self {
+        Self { disk: self.process.disks[1].clone(), ..self }
     }
 
     /// Address of the machine.
@@ -49,21 +57,21 @@ impl Supervisor for Context {
     }
 
     fn child(&self, label: &'static str) -> Self {
-        Self { inner: self.inner.child(label), process: self.process.clone() }
+        Self { inner: self.inner.child(label), process: self.process.clone(), disk: self.disk.clone() }
     }
 
     fn with_attribute(self, key: &'static str, value: impl std::fmt::Display) -> Self {
-        Self { inner: self.inner.with_attribute(key, value), process: self.process }
+        Self { inner: self.inner.with_attribute(key, value), ..self }
     }
 }
 
 impl Spawner for Context {
     fn shared(self, blocking: bool) -> Self {
-        Self { inner: self.inner.shared(blocking), process: self.process }
+        Self { inner: self.inner.shared(blocking), ..self }
     }
 
     fn dedicated(self) -> Self {
-        Self { inner: self.inner.dedicated(), process: self.process }
+        Self { inner: self.inner.dedicated(), ..self }
     }
 
     fn spawn<F, Fut, T>(self, f: F) -> Handle<T>
@@ -72,9 +80,9 @@ impl Spawner for Context {
         Fut: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
-        let process = self.process;
-        self.inner.spawn(move |inner| {
-            let task = f(Self { inner, process: process.clone() });
+        let Self { inner, process, disk } = self;
+        inner.spawn(move |inner| {
+            let task = f(Self { inner, process: process.clone(), disk });
             process.run(task)
         })
     }
@@ -195,15 +203,15 @@ impl Storage for Context {
         name: &[u8],
         versions: RangeInclusive<BlobVersion>,
     ) -> Result<(Blob, u64, BlobVersion), Error> {
-        self.process.disk.open(&self.process.life, partition, name, versions).await
+        self.disk.open(&self.process.life, partition, name, versions).await
     }
 
     async fn remove(&self, partition: &str, name: Option<&[u8]>) -> Result<(), Error> {
-        self.process.disk.remove(&self.process.life, partition, name).await
+        self.disk.remove(&self.process.life, partition, name).await
     }
 
     async fn scan(&self, partition: &str) -> Result<Vec<Vec<u8>>, Error> {
-        self.process.disk.scan(&self.process.life, partition).await
+        self.disk.scan(&self.process.life, partition).await
     }
 }
 

@@ -64,7 +64,8 @@ impl Life {
 pub(super) struct Process {
     pub(super) life: Life,
     pub(super) host: IpAddr,
-    pub(super) disk: Disk,
+    /// The first is for most things, the second for what should be apart.
+    pub(super) disks: [Disk; 2],
     pub(super) clock: Clock,
     pub(super) wires: Wires,
     pub(super) stopper: Mutex<Stopper>,
@@ -112,7 +113,7 @@ pub struct Machine(Arc<Core>);
 struct Core {
     name: String,
     host: IpAddr,
-    disk: Disk,
+    disks: [Disk; 2],
     clock: Clock,
     wires: Wires,
     context: deterministic::Context,
@@ -135,7 +136,7 @@ impl Core {
         state.ending = Some(ending.clone());
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
-        self.disk.end(loss);
+        self.disks.iter().for_each(|disk| disk.end(loss));
         self.wires.end(self.host, life, loss);
         root.abort();
         for waiter in waiting {
@@ -150,13 +151,13 @@ impl Machine {
         context: deterministic::Context,
         name: &str,
         host: IpAddr,
-        disk: Disk,
+        disks: [Disk; 2],
         wires: Wires,
     ) -> Self {
         Self(Arc::new(Core {
             name: name.to_owned(),
             host,
-            disk,
+            disks,
             clock: Clock::new(context.child("clock")),
             wires,
             context,
@@ -181,7 +182,12 @@ impl Machine {
 
     /// Its disk.
     pub fn disk(&self) -> &Disk {
-        &self.0.disk
+        &self.0.disks[0]
+    }
+
+    /// Its second disk, for little that should be apart from the rest.
+    pub fn second_disk(&self) -> &Disk {
+        &self.0.disks[1]
     }
 
     /// Its clock.
@@ -201,12 +207,12 @@ impl Machine {
         Fut: Future<Output = ()> + Send + 'static,
     {
         assert!(!self.running(), "{} runs a process already", self.0.name);
-        self.0.disk.begin();
+        self.0.disks.iter().for_each(Disk::begin);
         self.0.wires.begin(self.0.host);
         let process = Arc::new(Process {
             life: Life::default(),
             host: self.0.host,
-            disk: self.0.disk.clone(),
+            disks: self.0.disks.clone(),
             clock: self.0.clock.clone(),
             wires: self.0.wires.clone(),
             stopper: Mutex::default(),
@@ -232,7 +238,7 @@ impl Machine {
         match running {
             Some(life) => self.0.end(&life, Ending::Killed(loss), loss),
             None => {
-                self.0.disk.end(loss);
+                self.0.disks.iter().for_each(|disk| disk.end(loss));
                 self.0.wires.end(self.0.host, &Life::default(), loss);
             }
         }

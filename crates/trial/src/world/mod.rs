@@ -56,7 +56,7 @@ impl World {
         Self(Arc::new(Core { context, wires, seeds: Mutex::new(seeds), machines: Mutex::new(0) }))
     }
 
-    /// Adds a machine: an empty disk, a clock that is right, the next address of 10.0.0.0/24.
+    /// Adds a machine: two empty disks, a clock that is right, the next address of 10.0.0.0/24.
     ///
     /// # Panics
     ///
@@ -69,9 +69,8 @@ impl World {
         };
         let host = IpAddr::V4(Ipv4Addr::new(10, 0, 0, number));
         self.0.wires.name(name, host);
-        let seed = self.0.seeds.lock().next_u64();
-        let disk = Disk::new(self.0.context.child("disk"), seed);
-        Machine::new(self.0.context.child("machine"), name, host, disk, self.0.wires.clone())
+        let disk = || Disk::new(self.0.context.child("disk"), self.0.seeds.lock().next_u64());
+        Machine::new(self.0.context.child("machine"), name, host, [disk(), disk()], self.0.wires.clone())
     }
 
     /// The network between the machines.
