@@ -37,10 +37,10 @@ impl Disk {
         let options = || KeyspaceCreateOptions::default().with_kv_separation(Some(separation.clone()));
         for before in ROWS_BEFORE.iter().filter(|before| database.keyspace_exists(before)) {
             tracing::info!("the index has an old layout; it is made anew from blocks");
-            let rows = database.keyspace(before, &options).map_err(failed)?;
+            let rows = database.keyspace(before, options).map_err(failed)?;
             database.delete_keyspace(rows).map_err(failed)?;
         }
-        let rows = database.keyspace(ROWS, &options).map_err(failed)?;
+        let rows = database.keyspace(ROWS, options).map_err(failed)?;
         Ok(Self { database, rows })
     }
 }

@@ -3,7 +3,8 @@
 use commonware_runtime::{Runner as _, Supervisor as _, deterministic};
 use commonware_utils::channel::oneshot;
 use proof::Genesis;
-use sim::network::{Gateway, Network};
+pub(crate) use sim::network::Gateway;
+use sim::network::Network;
 use std::{future::Future, time::Duration};
 use trial::{
     plan::{Plan, Wishes},

@@ -31,7 +31,7 @@ impl<E: vault::Context, G: Fn() -> (u32, Vault<E>) + Send + Sync> Client<E, G> {
         let last = draw::length(&mut self.random, &self.caller.plan.sizes).min(200 << 10);
         let first = if large { PART_LENGTH_MIN + self.random.random_range(0..1000) } else { 0 };
         let length = first + last;
-        let ranges = if large { vec![0..first, first..length] } else { vec![0..length] };
+        let ranges = [0..first, first..length].into_iter().skip(usize::from(!large));
         let Some(open) = self.create_upload(key, length).await else { return };
         let mut parts = Vec::new();
         for (number, range) in (1..).zip(ranges) {

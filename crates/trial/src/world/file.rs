@@ -189,12 +189,12 @@ impl File {
 fn kept(offset: u64, len: u64, rng: &mut StdRng) -> Vec<std::ops::Range<u64>> {
     let end = offset + len;
     match rng.random_range(0..6) {
-        0 | 1 => vec![offset..end],
+        0 | 1 => std::iter::once(offset..end).collect(),
         2 | 3 => Vec::new(),
         4 => {
             let sectors = end.div_ceil(SECTOR) - offset / SECTOR;
             let cut = (offset / SECTOR + rng.random_range(0..=sectors)) * SECTOR;
-            vec![offset..cut.clamp(offset, end)]
+            std::iter::once(offset..cut.clamp(offset, end)).collect()
         }
         _ => (offset / SECTOR..end.div_ceil(SECTOR))
             .filter(|_| rng.random_bool(0.5))

@@ -430,7 +430,10 @@ impl Alarm {
 
 /// Connections that wait for being accepted.
 #[derive(Default)]
-pub(super) struct Backlog(Mutex<(VecDeque<(SocketAddr, Sink, Stream)>, Option<Waker>)>);
+pub(super) struct Backlog(Mutex<(VecDeque<Dialed>, Option<Waker>)>);
+
+/// Who dialed, and the accepting side of the connection.
+type Dialed = (SocketAddr, Sink, Stream);
 
 impl Backlog {
     pub(super) fn len(&self) -> usize {

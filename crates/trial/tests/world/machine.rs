@@ -107,7 +107,7 @@ fn a_panic_in_any_task_ends_the_process_and_no_other() {
 fn stopping_concerns_one_process() {
     in_world(1, |world| async move {
         let (machine, other) = (world.machine("m"), world.machine("other"));
-        let unstopped = run_up_to(&other, |context| async move { context.stopped() }).await;
+        let unstopped = run_up_to(&other, |context| std::future::ready(context.stopped())).await;
         run(&machine, |context| async move {
             let signal = context.stopped();
             let waits =
