@@ -54,7 +54,7 @@ struct Event {
 pub(crate) fn run(global: &Global, arguments: &Arguments) -> Result<(), Failure> {
     let output = global.output();
     with_vault(arguments.access.open(global)?, async |vault| {
-        let events = newest(vault, &arguments.target, arguments.limit).await?;
+        let events = newest(&vault, &arguments.target, arguments.limit).await?;
         let vault = &vault;
         let signed = stream::iter(events).map(|event| async move {
             let signer = vault.signer(event.place).await;

@@ -7,8 +7,7 @@ use crate::adversary::{Rogue, chance::Chance, rogue::Context};
 use bytes::Bytes;
 use chain::protocol::{
     Answer, BucketsPage, Decision, Failure, ListRequest, ListedBucket, Named, ObjectsPage, Page, PageAnswer,
-    PartsPage, ReadRequest, Request, StateAnswer, StatusAnswer, Submitted, UploadsPage, VersionsPage,
-    text,
+    PartsPage, ReadRequest, Request, StateAnswer, StatusAnswer, Submitted, UploadsPage, VersionsPage, text,
 };
 use proof::{
     Digest, VersionId,
