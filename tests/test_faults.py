@@ -60,10 +60,12 @@ def wait_for_status(network, condition, what, seconds=60):
 
 
 def wait_until_whole(network, seconds=120):
-    """Until all nodes vote, and none lacks anything."""
+    """Until all nodes vote, and none lacks anything: a node that has not read the chain yet does not know what."""
 
     def whole(status):
-        return status["voting"] == network.n and all(node["missing"] == 0 for node in status["nodes"]) and status
+        nodes = status["nodes"]
+        up_to_date = status["voting"] == network.n and all(node["height"] >= status["height"] - 1 for node in nodes)
+        return up_to_date and all(node["missing"] == 0 for node in nodes) and status
 
     return wait_for_status(network, whole, "all nodes vote and lack nothing", seconds)
 
@@ -130,7 +132,12 @@ def test_a_node_that_lost_its_votes_observes(fresh):
     assert any("observes" in problem for problem in node["problems"])
     journal.wait_for_progress(60)
     journal.stop().check()
-    wait_for_status(network, lambda status: status["nodes"][1]["missing"] == 0, "an observer gets its shards back")
+
+    def has_healed(status):
+        node = status["nodes"][1]
+        return node["missing"] == 0 and node["healing"]["healed"] > 0
+
+    wait_for_status(network, has_healed, "an observer gets its shards back")
     check(network, digests)
     status, exit_code = network.status()
     assert (status["health"], status["voting"], exit_code) == ("degraded", 3, 1)

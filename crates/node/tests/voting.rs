@@ -56,7 +56,7 @@ fn a_torn_marker_vouches_for_nothing() {
     standing(&directory, &permit, NETWORK, &KEY).unwrap();
     vote(&directory);
     assert!(spend(&directory, &permit).unwrap());
-    let marker = directory.join(JOURNALS).join("voter");
+    let marker = directory.join("voter");
     let whole = fs::read(&marker).unwrap();
     fs::write(&marker, &whole[..whole.len() / 2]).unwrap();
     assert_eq!(standing(&directory, &permit, NETWORK, &KEY).unwrap(), Standing::Observer);

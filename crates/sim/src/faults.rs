@@ -69,7 +69,8 @@ impl Faults {
         self.steps.peek().map(|Reverse((at_ms, _))| self.begun_at + Duration::from_millis(*at_ms))
     }
 
-    /// Whether the next thing makes a node faulty while others have to heal first; and who has.
+    /// Who has to heal before the next thing happens, if that makes a node faulty. Faults of one slot follow one another, so
+    /// whoever has to heal for that has been started again.
     pub fn must_heal(&mut self) -> Option<&mut BTreeSet<usize>> {
         let Some(Reverse((_, Step::Begin(index)))) = self.steps.peek() else { return None };
         let waits = match &self.plan.faults[*index].1 {
@@ -106,7 +107,6 @@ impl Faults {
             Fault::Storage { node, .. } => {
                 network.kill(node, Loss::Process);
                 network.seats[node].machine.disk().wipe();
-                self.healing.insert(node);
             }
             Fault::Wipe { node, .. } => {
                 network.kill(node, Loss::Process);
@@ -187,10 +187,11 @@ impl Faults {
 
     async fn end(&mut self, network: &mut Network, fault: Fault) -> Option<GatewayEvent> {
         match fault {
-            Fault::Crash { node, .. }
-            | Fault::Storage { node, .. }
-            | Fault::Wipe { node, .. }
-            | Fault::Rollback { node, .. } => {
+            Fault::Storage { node, .. } => {
+                network.start(node);
+                self.healing.insert(node);
+            }
+            Fault::Crash { node, .. } | Fault::Wipe { node, .. } | Fault::Rollback { node, .. } => {
                 network.start(node);
             }
             Fault::DiskErrors { node, .. } | Fault::DiskFull { node, .. } | Fault::DiskSlow { node, .. } => {
