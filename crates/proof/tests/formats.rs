@@ -34,6 +34,7 @@ const FORMATS: &[(&str, usize, &str)] = &[
     ("Payload::Stored", 244, "357d5845b7fe39b255da94aca3bb4319"),
     ("Body", 113, "a86b5c8177826807d885f9dd2176e450"),
     ("Place", 38, "37875b83d71b9903312fe36544d014ac"),
+    ("Succession", 22, "1507a30ec323d71b963ec60dee2fed02"),
     ("Transaction", 1387, "3bad8cf950d1861de0f0316c3ddbde2c"),
     ("SignedTransaction", 1539, "17a2f3b79aa858186cd1f04a0a3c6ca6"),
     ("VersionKind::Object", 114, "ccdceefa58bd7ac6e7f3f2e5ec2aa292"),

@@ -168,12 +168,8 @@ fn chain_client() {
 /// A node that is asked anything answers, in the protocol, and with no more than a message may have.
 #[test]
 fn chain_server() {
-    let requests: Vec<Bytes> =
-        chain_samples::requests().into_iter().map(|(_, request)| request.to_message()).collect();
-    let seeds = requests
-        .chunks(MESSAGES_MAX)
-        .enumerate()
-        .map(|(at, some)| (format!("requests {at}"), to_input(some)));
+    let requests = chain_samples::requests().into_iter();
+    let seeds = requests.map(|(name, request)| (name.to_owned(), to_input(&[request.to_message()])));
     fuzz!("chain_server", seeds, |input: &[u8]| {
         let messages = from_input(input);
         deterministic::Runner::default().start(|context| async move {

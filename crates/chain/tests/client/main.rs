@@ -194,11 +194,11 @@ fn answers_to_other_questions_are_not_believed() {
         everything(&network, &client).await;
         let said = network.said.lock().clone();
         let truth =
-            (client.head(TENANT, &place("a")).await.unwrap(), client.list(objects("/")).await.unwrap());
+            (client.head(TENANT, &place("a")).await.unwrap(), client.list(objects("/"), None).await.unwrap());
         for answer in said {
             *network.script.lock() = Some(answer);
             assert_eq!(client.head(TENANT, &place("a")).await.unwrap(), truth.0);
-            assert_eq!(client.list(objects("/")).await.unwrap(), truth.1);
+            assert_eq!(client.list(objects("/"), None).await.unwrap(), truth.1);
         }
     });
 }

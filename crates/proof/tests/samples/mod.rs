@@ -264,6 +264,7 @@ pub(crate) fn samples() -> Vec<Sample> {
         "Payload::Stored": Payload = Payload::Stored(stored());
         "Body": Body = inline();
         "Place": Place = place();
+        "Succession": Succession = Succession { revision: 7, successor: list(vec![version()]) };
         "Transaction": Transaction = transaction();
         "SignedTransaction": SignedTransaction = signed();
         "VersionKind::Object": VersionKind = VersionKind::Object(inline());

@@ -119,7 +119,7 @@ impl State {
 
     fn is_hidden(&self, version: VersionId, height: u64) -> bool {
         let changes = self.hidden.get(&version).into_iter().flatten();
-        changes.filter(|(at, _)| *at <= height).last().is_some_and(|(_, hidden)| *hidden)
+        changes.rev().find(|(at, _)| *at <= height).is_some_and(|(_, hidden)| *hidden)
     }
 
     /// What of a key's versions was there and not hidden at a height, newest first.
