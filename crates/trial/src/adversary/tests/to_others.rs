@@ -253,8 +253,8 @@ fn a_hoarder_withholds_blocks_and_a_liar_nothing() {
                     true,
                 );
             }
-            let sent = rest.lock().len();
-            sent
+            let sent = rest.lock();
+            sent.len()
         };
         assert!((20..60).contains(&backfill(&context.child("a"), Adversary::Hoarder)));
         assert_eq!(backfill(&context.child("b"), Adversary::Liar), 100);
