@@ -156,8 +156,8 @@ impl Model {
     }
 
     fn is_hidden(&self, version: VersionId, height: u64) -> bool {
-        let changes = self.hidden.iter().filter(|(of, at, _)| *of == version && at.height <= height);
-        changes.last().is_some_and(|(_, _, hidden)| *hidden)
+        let mut changes = self.hidden.iter().filter(|(of, at, _)| *of == version && at.height <= height);
+        changes.next_back().is_some_and(|(_, _, hidden)| *hidden)
     }
 
     /// The versions of a bucket's life, by key, newest first: with whether each is an object.
