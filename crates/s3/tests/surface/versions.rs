@@ -54,7 +54,7 @@ async fn all_versions_are_listed_newest_first() {
 async fn pages_go_on_after_a_key_and_a_version() {
     let server = Server::start().await;
     let mut put_all = Vec::new();
-    for key in ["a", "b%2F1", "b%2F2", "c%2Bc"] {
+    for key in ["a", "b/1", "b/2", "c%2Bc"] {
         for body in ["1", "2", "3"] {
             put_all.push((key, put(&server, key, body).await));
         }
@@ -74,8 +74,7 @@ async fn pages_go_on_after_a_key_and_a_version() {
             markers = [format!("key-marker={key}&"), format!("version-id-marker={version}&")];
             assert_eq!(page.element("IsTruncated"), Some("true"));
         }
-        let all: Vec<_> =
-            put_all.iter().map(|(key, version)| (key.replace("%2F", "/"), version.clone())).collect();
+        let all: Vec<_> = put_all.iter().map(|(key, version)| (key.to_string(), version.clone())).collect();
         assert_eq!(found, all, "pages of {size}");
     }
     let rolled = list(&server, "delimiter=%2F&encoding-type=url&max-keys=4&").await;

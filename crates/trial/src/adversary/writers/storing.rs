@@ -137,10 +137,16 @@ impl<E: vault::Context> Malefactor<E> {
                 return vec![Attempt::new(Trick::Receipts, "a certificate", format!("not tried: {why}"))];
             }
         };
-        let other = |_| proof::Digest(self.chance.bytes());
-        let Some(manifest) = crafted::with_chunks(&honest.manifest, other) else { return Vec::new() };
-        let (network, key) = (self.config.genesis.id(), &self.config.key);
         let mut attempts = Vec::new();
+        let few =
+            honest.certificate.receipts.iter().take(self.config.genesis.committee.quorum() - 1).cloned();
+        let few = AvailabilityCertificate::new(honest.certificate.epoch, few.collect());
+        let (operation, attachments) = self.put(&honest, &honest.manifest, few);
+        let signed = self.signed(vec![operation], attachments);
+        attempts.push(self.must_fail(Trick::Receipts, "one receipt less than a quorum", signed).await);
+        let other = |_| proof::Digest(self.chance.bytes());
+        let Some(manifest) = crafted::with_chunks(&honest.manifest, other) else { return attempts };
+        let (network, key) = (self.config.genesis.id(), &self.config.key);
         for (tried, certificate) in crafted::certificates(&honest.certificate, network, manifest.id(), key) {
             let (operation, attachments) = self.put(&honest, &manifest, certificate);
             let signed = self.signed(vec![operation], attachments);
