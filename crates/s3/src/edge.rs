@@ -11,8 +11,8 @@ use crate::{
     surface::{Names, Surface},
 };
 use hyper::{
-    Method, Request, Response, StatusCode,
-    body::Incoming,
+    Method, Request, Response, StatusCode, Version,
+    body::{Body as _, Incoming},
     header::{self, HeaderMap, HeaderValue},
     http::request::Parts,
 };
@@ -78,6 +78,7 @@ impl Edge {
         let started = Instant::now();
         let id = self.ids.next();
         let (method, resource) = (request.method().clone(), request.uri().path().to_owned());
+        let may_leave_body = request.version() <= Version::HTTP_11 && !request.body().is_end_stream();
         let permit = self.requests.clone().try_acquire_owned().ok();
         let mut response = match &permit {
             None => Refusal::slow_down().into_response(&method, &resource, &id),
@@ -99,6 +100,11 @@ impl Edge {
         response.headers_mut().insert("x-amz-id-2", value.clone());
         response.headers_mut().insert("x-amz-request-id", value);
         let (status, elapsed) = (response.status().as_u16(), started.elapsed());
+        if may_leave_body && status >= 400 {
+            // What was not read of the request makes the connection useless, so it is closed. Unless the client is told, it
+            // may have sent its next request by then.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         tracing::debug!(%method, %resource, status, ?elapsed, request = id, "answered");
         Ok(response.map(|body| Outbound::new(body, permit)))
     }
