@@ -206,10 +206,14 @@ impl Plan {
         plan
     }
 
-    /// Nodes that must heal whatever they lack: all but adversaries, and those whose bytes rot, which only scrubbing finds.
+    /// Nodes that must heal whatever they lack: all but adversaries, those whose bytes rot, which only scrubbing finds, and
+    /// those that were rolled back, whom peers block for hours when they contradict what they said before.
     pub fn heals(&self, node: usize) -> bool {
-        let rots = |fault: &Fault| matches!(fault, Fault::Rotten { node: rotten, .. } if *rotten == node);
-        !self.adversaries.contains_key(&node) && !self.faults.iter().any(|(_, fault)| rots(fault))
+        let hinders = |fault: &Fault| match fault {
+            Fault::Rotten { node: faulty, .. } | Fault::Rollback { node: faulty, .. } => *faulty == node,
+            _ => false,
+        };
+        !self.adversaries.contains_key(&node) && !self.faults.iter().any(|(_, fault)| hinders(fault))
     }
 
     /// Faulty nodes tolerated.
