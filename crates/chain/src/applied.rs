@@ -13,7 +13,7 @@
 //! acknowledged before; so no read is answered without that. A node that does not vote does not count in this argument,
 //! and does not wait.
 
-use crate::{block::Block, protocol::Decision, query::decision_of};
+use crate::{block::Block, protocol::Decision, query::decision_of, rising::Rising};
 use commonware_utils::sync::{Mutex, MutexGuard};
 use proof::{
     Digest, Header,
@@ -25,7 +25,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 /// Proved headers kept for readers. A reader whose state is older than that tries again.
 const HEADERS_KEPT: usize = 256;
@@ -70,7 +70,7 @@ impl Default for Telling {
 #[derive(Clone)]
 pub struct Applied {
     inner: Arc<Mutex<Inner>>,
-    height: Arc<watch::Sender<u64>>,
+    height: Rising,
 }
 
 impl Applied {
@@ -78,7 +78,7 @@ impl Applied {
     pub fn new(votes: bool) -> Self {
         let telling = if votes { Telling::default() } else { Telling::Always };
         let inner = Inner { telling, ..Inner::default() };
-        Self { inner: Arc::new(Mutex::new(inner)), height: Arc::new(watch::channel(0).0) }
+        Self { inner: Arc::new(Mutex::new(inner)), height: Rising::default() }
     }
 
     /// In this view somebody, perhaps this node before it was started, voted to finalize.
@@ -107,13 +107,13 @@ impl Applied {
         let tells = inner.telling == Telling::Always;
         drop(inner);
         if tells {
-            self.height.send_replace(height);
+            self.height.raise(height);
         }
     }
 
-    /// The height of the newest proved block, and its changes.
-    pub fn height(&self) -> watch::Receiver<u64> {
-        self.height.subscribe()
+    /// The height of the newest proved block that readers may be told of.
+    pub fn height(&self) -> &Rising {
+        &self.height
     }
 
     /// Waits for the fate of a transaction. Register before handing it to the pool.
@@ -158,7 +158,7 @@ impl Applied {
 
     /// The height of the newest proved header that readers may be told of; zero before the first.
     pub fn newest_height(&self) -> u64 {
-        *self.height.borrow()
+        self.height.get()
     }
 
     /// Takes the next applied block and, if it has one, its own certificate.

@@ -12,4 +12,5 @@ pub mod pacing;
 pub mod protocol;
 pub mod query;
 pub mod reader;
+pub mod rising;
 pub mod state;

@@ -80,11 +80,8 @@ impl<E: Context> Reader<E> {
     }
 
     async fn reach(&self, min_height: u64) -> Result<(), Unready> {
-        let mut height = self.applied.height();
         select! {
-            reached = height.wait_for(|height| *height >= min_height) => {
-                reached.map(drop).map_err(|_| Unready::Behind(0))
-            },
+            _ = self.applied.height().reached(min_height) => Ok(()),
             _ = self.context.sleep(PATIENCE) => Err(Unready::Behind(self.applied.newest_height())),
         }
     }
@@ -142,10 +139,9 @@ impl<E: Context> StateReader for Reader<E> {
         min_height: u64,
     ) -> Result<(FinalizedHeader, Vec<StateProof>), Unready> {
         let deadline = self.context.current() + PATIENCE;
-        let mut height = self.applied.height();
         loop {
             self.reach(min_height.max(1)).await?;
-            height.mark_unchanged();
+            let height = self.applied.height().get();
             {
                 let state = self.state.read().await;
                 if let Some(header) = self.applied.header(&digest(&state.root())) {
@@ -157,10 +153,9 @@ impl<E: Context> StateReader for Reader<E> {
                 }
             }
             // The state is of a block that is not proved yet: that takes a moment.
-            let reached = *height.borrow();
             select! {
-                _ = height.changed() => {},
-                _ = self.context.sleep_until(deadline) => return Err(Unready::Behind(reached)),
+                _ = self.applied.height().reached(height + 1) => {},
+                _ = self.context.sleep_until(deadline) => return Err(Unready::Behind(height)),
             }
         }
     }

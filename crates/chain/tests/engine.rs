@@ -157,7 +157,7 @@ async fn start(
 
 /// Waits until the engine has proved a block of this height, and gives that height.
 async fn proved(engine: &Engine<deterministic::Context>, height: u64) -> u64 {
-    *engine.applied.height().wait_for(|proved| *proved >= height).await.unwrap()
+    engine.applied.height().reached(height).await
 }
 
 async fn block(engine: &Engine<deterministic::Context>, height: u64) -> Arc<Block> {

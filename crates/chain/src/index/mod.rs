@@ -24,9 +24,11 @@ pub use layout::TransactionRow;
 pub use memory::Memory;
 pub use store::{Step, Store, StoreError, Visit};
 
-use crate::protocol::{Listing, NamedUpload, NamedVersion, Page, Sealed};
+use crate::{
+    protocol::{Listing, NamedUpload, NamedVersion, Page, Sealed},
+    rising::Rising,
+};
 use bytes::Bytes;
-use commonware_utils::channel::watch;
 use layout::*;
 use ledger::{APPLIED, BlockContext, Effect, SignerChanged, VisibilityChanged, effects};
 use proof::{
@@ -36,13 +38,12 @@ use proof::{
     transaction::{Attachment, Body, Operation, Payload, Place},
     wire::{Encode, FixedSize as _, List},
 };
-use std::sync::Arc;
 
 /// The index over rows in `S`. Clones share it.
 #[derive(Clone)]
 pub struct Index<S> {
     store: S,
-    height: Arc<watch::Sender<u64>>,
+    height: Rising,
 }
 
 /// Why a block was not applied.
@@ -70,18 +71,17 @@ impl<S: Store> Index<S> {
             Some(height) => decode(&height)?,
             None => 0,
         };
-        Ok(Self { store, height: Arc::new(watch::channel(height).0) })
+        Ok(Self { store, height: Rising::new(height) })
     }
 
     /// Height of the newest block applied; zero before the first.
     pub fn height(&self) -> u64 {
-        *self.height.borrow()
+        self.height.get()
     }
 
     /// Waits until a block of at least `height` is applied.
     pub async fn reached(&self, height: u64) {
-        let mut watched = self.height.subscribe();
-        watched.wait_for(|applied| *applied >= height).await.expect("the sender lives in self");
+        self.height.reached(height).await;
     }
 
     /// Takes the block after the last. A block applied before is ignored. To be called by one writer.
@@ -124,7 +124,7 @@ impl<S: Store> Index<S> {
         }
         rows.push((Key::new(HEIGHT).done(), block.height.encode()));
         self.store.commit(rows)?;
-        self.height.send_replace(block.height);
+        self.height.raise(block.height);
         Ok(())
     }
 

@@ -15,7 +15,10 @@ use proof::{
     wire::Octets,
 };
 use proptest::{prelude::*, sample::Index as Choice};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 const TENANT: TenantId = TenantId([7; 16]);
 const OTHER_TENANT: TenantId = TenantId([8; 16]);
