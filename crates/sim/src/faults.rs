@@ -10,18 +10,25 @@ use std::{
 };
 use trial::{
     plan::{Fault, Plan, Rot},
-    world::{DiskFaults, Loss, Snapshot},
+    world::{DiskFaults, Loss, Snapshot, echo::Rate},
 };
 
 /// Partitions of the shard log and of the archive of blocks contain this in their names.
 const SHARDS: &str = "node-shards";
 const BLOCKS: &str = "node-chain-blocks";
 
+/// How long a node that is killed while it heals is down, milliseconds.
+const AGAIN_FOR_MS: u64 = 300;
+
 /// What happens next: a fault begins, or one that began is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     Begin(usize),
     End(usize),
+    /// A node that heals is killed again.
+    Again(usize),
+    /// And started.
+    AgainEnds(usize),
 }
 
 /// Injects a plan's faults.
@@ -44,8 +51,15 @@ pub struct Faults {
 pub enum GatewayEvent {
     /// Its process is to be killed.
     Kill(usize),
-    /// It is to be started again.
-    Start(usize),
+    /// Its process is to be killed so many steps of its tasks after the next write through it begins.
+    Trap(usize, u32),
+    /// It is to be killed, if it still runs, and started again.
+    Start {
+        /// Which.
+        gateway: usize,
+        /// Whether a trap was set for it.
+        trapped: bool,
+    },
 }
 
 impl Faults {
@@ -64,6 +78,11 @@ impl Faults {
         }
     }
 
+    /// Counts a fault that is known to have happened only now.
+    pub fn count(&mut self, name: &'static str) {
+        *self.injected.entry(name).or_default() += 1;
+    }
+
     /// When the next thing happens, if anything does.
     pub fn next_at(&self) -> Option<SystemTime> {
         self.steps.peek().map(|Reverse((at_ms, _))| self.begun_at + Duration::from_millis(*at_ms))
@@ -74,7 +93,9 @@ impl Faults {
     pub fn must_heal(&mut self) -> Option<&mut BTreeSet<usize>> {
         let Some(Reverse((_, Step::Begin(index)))) = self.steps.peek() else { return None };
         let waits = match &self.plan.faults[*index].1 {
-            Fault::Storm { .. } | Fault::Gateway { .. } | Fault::Snapshot { .. } => false,
+            Fault::Storm { .. } | Fault::Echo { .. } | Fault::Gateway { .. } | Fault::Snapshot { .. } => {
+                false
+            }
             _ => !self.healing.is_empty(),
         };
         waits.then_some(&mut self.healing)
@@ -86,17 +107,38 @@ impl Faults {
         let (index, begins) = match step {
             Step::Begin(index) => (index, true),
             Step::End(index) => (index, false),
+            Step::Again(index) | Step::AgainEnds(index) => {
+                let Fault::Storage { node, .. } = self.plan.faults[index].1 else {
+                    unreachable!("only what wiped storage happens again")
+                };
+                let verb = if matches!(step, Step::Again(_)) { "loses power" } else { "starts" };
+                self.said.push(format!("{:9.3} s  node {node} {verb} while it heals", at_ms as f64 / 1e3));
+                if matches!(step, Step::Again(_)) {
+                    self.count("power loss while healing");
+                    network.kill(node, Loss::Power);
+                    self.steps.push(Reverse((at_ms + AGAIN_FOR_MS, Step::AgainEnds(index))));
+                } else {
+                    network.start(node);
+                }
+                return None;
+            }
         };
         let fault = self.plan.faults[index].1.clone();
         let verb = if begins { "begins" } else { "ends" };
         self.said.push(format!("{:9.3} s  {} {verb}: {fault:?}", at_ms as f64 / 1e3, fault.name()));
         if begins {
-            *self.injected.entry(fault.name()).or_default() += 1;
+            // Whether a trap springs is known when it is over.
+            if !matches!(fault, Fault::Gateway { steps: Some(_), .. }) {
+                self.count(fault.name());
+            }
             if let Some(for_ms) = duration_ms(&fault) {
                 self.steps.push(Reverse((at_ms + for_ms, Step::End(index))));
             }
             self.begin(network, fault).await
         } else {
+            if let Fault::Storage { again_ms: Some(again_ms), .. } = fault {
+                self.steps.push(Reverse((at_ms + again_ms, Step::Again(index))));
+            }
             self.end(network, fault).await
         }
     }
@@ -170,7 +212,12 @@ impl Faults {
                 network.weather.latency_ms = self.plan.latency_ms + latency_ms;
                 network.apply_weather().await;
             }
-            Fault::Gateway { gateway, .. } => return Some(GatewayEvent::Kill(gateway)),
+            Fault::Echo { per_mille, late_ms, .. } => network.echo.set(Rate { per_mille, late_ms }),
+            Fault::Twin { node, copied } => network.start_twin(node, copied),
+            Fault::Gateway { gateway, steps: None, .. } => return Some(GatewayEvent::Kill(gateway)),
+            Fault::Gateway { gateway, steps: Some(steps), .. } => {
+                return Some(GatewayEvent::Trap(gateway, steps));
+            }
             Fault::Blackout { .. } => {
                 (0..network.seats.len()).for_each(|node| network.kill(node, Loss::Power))
             }
@@ -215,9 +262,12 @@ impl Faults {
                 network.weather.latency_ms = self.plan.latency_ms;
                 network.apply_weather().await;
             }
-            Fault::Gateway { gateway, .. } => return Some(GatewayEvent::Start(gateway)),
+            Fault::Echo { .. } => network.echo.set(Rate::default()),
+            Fault::Gateway { gateway, steps, .. } => {
+                return Some(GatewayEvent::Start { gateway, trapped: steps.is_some() });
+            }
             Fault::Blackout { .. } => (0..network.seats.len()).for_each(|node| network.start(node)),
-            Fault::Snapshot { .. } | Fault::Rotten { .. } | Fault::Disks { .. } => {}
+            Fault::Snapshot { .. } | Fault::Rotten { .. } | Fault::Twin { .. } | Fault::Disks { .. } => {}
         }
         None
     }
@@ -237,8 +287,9 @@ fn duration_ms(fault: &Fault) -> Option<u64> {
         | Fault::Slow { for_ms, .. }
         | Fault::Clock { for_ms, .. }
         | Fault::Storm { for_ms, .. }
+        | Fault::Echo { for_ms, .. }
         | Fault::Gateway { for_ms, .. }
         | Fault::Blackout { for_ms } => Some(*for_ms),
-        Fault::Snapshot { .. } | Fault::Rotten { .. } | Fault::Disks { .. } => None,
+        Fault::Snapshot { .. } | Fault::Rotten { .. } | Fault::Twin { .. } | Fault::Disks { .. } => None,
     }
 }

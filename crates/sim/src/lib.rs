@@ -8,6 +8,7 @@
 //! Nothing depends on this crate.
 
 pub mod faults;
+mod fork;
 pub mod mutants;
 pub mod network;
 pub mod process;

@@ -16,7 +16,7 @@ use trial::{
     check::BlockSeen,
     founding::{Founders, Tenant, founders},
     plan::Plan,
-    world::{Context, DiskFaults, Loss, Machine, Wire, World},
+    world::{Context, DiskFaults, Loss, Machine, Wire, World, echo::Echo},
 };
 use vault::{Config, Limits, Vault};
 use zeroize::Zeroizing;
@@ -55,6 +55,8 @@ pub struct Network {
     pub gateways: Vec<Machine>,
     /// What adversaries did.
     pub acts: Acts,
+    /// What arrives twice.
+    pub echo: Echo,
     /// How links are now.
     pub weather: Weather,
     facts: Arc<Facts>,
@@ -69,8 +71,8 @@ impl Network {
         let world = World::new(context.child("world"));
         let links = links(&context, &genesis).await;
         let seat = |(index, key): (usize, SecretKey)| {
-            let machine = world.machine(&format!("node-{index}"));
-            Seat::new(machine, key, plan.adversaries.get(&index).copied(), plan.seed ^ (index as u64) << 32)
+            let machines = ["node", "twin"].map(|name| world.machine(&format!("{name}-{index}")));
+            Seat::new(machines, key, plan.adversaries.get(&index).copied(), plan.seed ^ (index as u64) << 32)
         };
         let seats: Vec<Seat> = nodes.into_iter().enumerate().map(seat).collect();
         let gateways: Vec<Machine> =
@@ -86,6 +88,7 @@ impl Network {
             mute: vec![false; plan.n],
             slow_ms: vec![0; plan.n],
         };
+        let acts = Acts::default();
         let facts = Arc::new(Facts::new::<Context>(genesis.clone()));
         let network = Self {
             context,
@@ -94,7 +97,8 @@ impl Network {
             tenants,
             seats,
             gateways,
-            acts: Acts::default(),
+            echo: Echo::new(acts.clone()),
+            acts,
             weather,
             facts,
             links,
@@ -167,6 +171,11 @@ impl Network {
         self.launcher(index).start(self.context.child("supervisor").with_attribute("node", index));
     }
 
+    /// Starts a second process with a node's key: of a copy of its disks, or of nothing.
+    pub fn start_twin(&self, index: usize, copied: bool) {
+        self.launcher(index).start_twin(copied);
+    }
+
     /// Stops a node's process, as a kill or a power failure does.
     pub fn kill(&self, index: usize, loss: Loss) {
         self.seats[index].kill(loss);
@@ -223,6 +232,7 @@ impl Network {
             facts: self.facts.clone(),
             links: self.links.clone(),
             acts: self.acts.clone(),
+            echo: self.echo.clone(),
             nodes: (0..self.seats.len()).map(|index| self.address(index)).collect(),
         }
     }

@@ -4,6 +4,7 @@
 //! disk. A panic is how the engine says that it cannot go on: a supervisor starts the process again, as the real one
 //! does. A panic that no injected fault of the machine explains is a finding.
 
+use crate::fork::{Copies, Ear};
 use chain::{
     application::Network as Facts,
     applied::Applied,
@@ -14,7 +15,10 @@ use chain::{
     network::{Channels, QUOTAS},
 };
 use commonware_cryptography::ed25519;
-use commonware_p2p::simulated::Oracle;
+use commonware_p2p::{
+    Receiver as _,
+    simulated::{Oracle, Receiver, Sender},
+};
 use commonware_runtime::{
     Blob as _, Clock as _, Network as _, Quota, Spawner as _, Storage as _, Supervisor as _, deterministic,
 };
@@ -25,9 +29,10 @@ use node::{
     voting::{self, Found, Standing},
 };
 use proof::{Header, SecretKey};
-use shards::{ScrubPace, StoreConfig};
+use shards::{ScrubPace, ShardStore, StoreConfig};
 use std::{
     net::SocketAddr,
+    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
@@ -37,8 +42,17 @@ use std::{
 use trial::{
     adversary::{self, Acts, Adversary, Door, Place, Rogue},
     check::BlockSeen,
-    world::{Context, Loss, Machine},
+    world::{
+        Context, Loss, Machine,
+        echo::{self, Echo, Repeating},
+    },
 };
+
+/// How a process hears on a channel.
+type Heard = Ear<Receiver<ed25519::PublicKey>>;
+
+/// How a process speaks on a channel.
+type Voice = Sender<ed25519::PublicKey, deterministic::Context>;
 
 /// The engine's simulated network.
 pub(crate) type Peers = Oracle<ed25519::PublicKey, deterministic::Context>;
@@ -53,6 +67,8 @@ const JOURNAL: &str = "node-chain-votes-0";
 const RESTART_AFTER: Duration = Duration::from_millis(500);
 /// Bytes of shards that a node heals in a second at most, as in a node's configuration if nothing else is written there.
 const HEAL_BYTES_PER_SECOND: u64 = 32 << 20;
+/// How nodes scrub: so fast that what rots is found while a run lasts.
+const SCRUB: ScrubPace = ScrubPace { period: Duration::from_secs(15), bytes_per_second: 8 << 20 };
 /// How often a running node's newest block is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Bytes of a segment of a shard log.
@@ -67,6 +83,8 @@ pub struct Alive {
     pub blocks: Blocks,
     /// Transactions that wait.
     pub mempool: Mempool,
+    /// Its shards.
+    pub shards: ShardStore<Context>,
     /// Whether it votes.
     pub votes: bool,
 }
@@ -76,6 +94,8 @@ pub struct Alive {
 pub struct Seat {
     /// Its machine.
     pub machine: Machine,
+    /// Another machine, on which a second process may run with its key.
+    pub twin: Machine,
     key: SecretKey,
     adversary: Option<Adversary>,
     seed: u64,
@@ -91,6 +111,10 @@ struct Shared {
     life: AtomicU64,
     /// Whether its disk is made to fail, so that a panic is the right answer.
     excused: AtomicBool,
+    /// Who hears what it hears.
+    copies: Copies,
+    /// How it speaks to others, channel by channel, for whoever speaks in its name.
+    voices: Mutex<Vec<(Voice, NonZeroUsize)>>,
     alive: Mutex<Option<Alive>>,
     seen: Mutex<Vec<BlockSeen>>,
     panics: Mutex<Vec<String>>,
@@ -98,17 +122,24 @@ struct Shared {
 
 impl Seat {
     /// A node that has never run.
-    pub(crate) fn new(machine: Machine, key: SecretKey, adversary: Option<Adversary>, seed: u64) -> Self {
+    pub(crate) fn new(
+        [machine, twin]: [Machine; 2],
+        key: SecretKey,
+        adversary: Option<Adversary>,
+        seed: u64,
+    ) -> Self {
         let shared = Shared {
             permit: AtomicBool::new(true),
             starts: AtomicU32::new(0),
             life: AtomicU64::new(0),
             excused: AtomicBool::new(false),
+            copies: Copies::default(),
+            voices: Mutex::default(),
             alive: Mutex::default(),
             seen: Mutex::default(),
             panics: Mutex::default(),
         };
-        Self { machine, key, adversary, seed, shared: Arc::new(shared) }
+        Self { machine, twin, key, adversary, seed, shared: Arc::new(shared) }
     }
 
     /// What can be observed of it, if it runs.
@@ -141,10 +172,9 @@ impl Seat {
     }
 
     /// Whether it may vote, as the node's own rule says from what it finds.
-    async fn standing(&self, context: &Context) -> Standing {
-        let partitions = self.machine.second_disk().partitions();
+    async fn standing(&self, context: &Context, machine: &Machine, permit: bool) -> Standing {
+        let partitions = machine.second_disk().partitions();
         let has = |name: &str| partitions.iter().any(|partition| partition == name);
-        let permit = self.shared.permit.load(Ordering::Relaxed);
         let found = Found { permit, marker: has(MARKER), journal: has(JOURNAL) };
         let standing = voting::decide(found);
         if standing == Standing::Voter && !found.marker {
@@ -163,6 +193,7 @@ pub(crate) struct Launcher {
     pub(crate) facts: Arc<Facts>,
     pub(crate) links: Peers,
     pub(crate) acts: Acts,
+    pub(crate) echo: Echo,
     /// Where all nodes serve gateways and one another, in the order of the committee.
     pub(crate) nodes: Vec<SocketAddr>,
 }
@@ -202,10 +233,32 @@ impl Launcher {
         }
     }
 
+    /// Starts a second process with the node's key, on another machine: of a copy of its disks, or of nothing but the key
+    /// and a copy of the permit that once lay beside it. Nobody starts it again when it dies.
+    pub(crate) fn start_twin(self, copied: bool) {
+        let seat = self.seat.clone();
+        if copied {
+            seat.twin.disk().restore(&seat.machine.disk().snapshot());
+            seat.twin.second_disk().restore(&seat.machine.second_disk().snapshot());
+        }
+        seat.excuse(true);
+        seat.twin.start(move |context| async move {
+            let votes = self.seat.standing(&context, &self.seat.twin, !copied).await == Standing::Voter;
+            let voices = self.seat.shared.voices.lock().clone();
+            let Some((_, capacity)) = voices.first() else { return };
+            let ears = self.seat.shared.copies.listen(voices.len(), *capacity);
+            let pairs = voices.into_iter().map(|(voice, _)| voice).zip(ears).collect();
+            let machine = self.seat.twin.clone();
+            let node = self.assemble(&context, &machine, votes, pairs, None).await;
+            let _ = select_all([node.consensus, node.keeper, node.upkeep, node.server]).await;
+        });
+    }
+
     /// The process.
     async fn run(self, context: Context) {
         let seat = self.seat.clone();
-        let votes = seat.standing(&context).await == Standing::Voter;
+        let permit = seat.shared.permit.load(Ordering::Relaxed);
+        let votes = seat.standing(&context, &seat.machine, permit).await == Standing::Voter;
         context.child("permit").spawn({
             let seat = seat.clone();
             move |context| spend_permit(context, seat)
@@ -217,15 +270,46 @@ impl Launcher {
             Rogue::new(context.child("rogue"), adversary, &place, seed, &self.acts)
         });
         let control = self.links.control(engine_key(&seat.key.public_key()));
-        let mut pairs = Vec::new();
-        for (channel, per_second) in QUOTAS {
+        let (mut pairs, mut voices) = (Vec::new(), Vec::new());
+        for (index, (channel, per_second)) in QUOTAS.into_iter().enumerate() {
             let pair = control.register(channel, Quota::per_second(per_second)).await;
-            pairs.push(pair.expect("the simulated network runs as long as anybody"));
+            let (voice, receiver) = pair.expect("the simulated network runs as long as anybody");
+            voices.push((voice.clone(), receiver.capacity()));
+            pairs.push((voice, Ear::Own { receiver, channel: index, copies: seat.shared.copies.clone() }));
         }
+        *seat.shared.voices.lock() = voices;
+        let node = self.assemble(&context, &seat.machine, votes, pairs, rogue).await;
+        let alive = Alive {
+            applied: node.applied,
+            blocks: node.blocks,
+            mempool: node.mempool,
+            shards: node.shards,
+            votes,
+        };
+        *seat.shared.alive.lock() = Some(alive.clone());
+        context.child("look").spawn({
+            let seat = seat.clone();
+            move |context| look(context, seat, alive.applied, starts)
+        });
+        // None of them ends unless something is badly wrong; then so does this process, and how makes no difference.
+        let _ = select_all([node.consensus, node.keeper, node.upkeep, node.server]).await;
+    }
+
+    /// The production node, with these channels to the others.
+    async fn assemble(
+        &self,
+        context: &Context,
+        machine: &Machine,
+        votes: bool,
+        pairs: Vec<(Voice, Heard)>,
+        rogue: Option<Rogue<Context>>,
+    ) -> node::Node<Context> {
+        let seat = &self.seat;
         let mut pairs = pairs.into_iter();
         let channels = Channels::register(|_, _| pairs.next().expect("one for each"));
+        let channels = echo::channels(context, channels, &self.echo, seat.seed);
         let channels = adversary::channels(channels, rogue.as_ref());
-        let listener = context.bind(seat.machine.address(PORT)).await.expect("the port is free");
+        let listener = context.bind(machine.address(PORT)).await.expect("the port is free");
         let parts = Parts {
             network: self.facts.clone(),
             key: seat.key.clone(),
@@ -236,30 +320,23 @@ impl Launcher {
             index: Index::open(Memory::default()).expect("memory opens"),
             timeouts: Timeouts::default(),
             upkeep: Upkeep {
-                nodes: self.nodes,
+                nodes: self.nodes.clone(),
                 heal_bytes_per_second: HEAL_BYTES_PER_SECOND,
-                scrub: ScrubPace::default(),
+                scrub: SCRUB,
             },
         };
+        let again = context.child("again");
+        let (echo, seed) = (self.echo.clone(), !seat.seed);
         let node = node::assemble(
             context.child("node"),
             parts,
             channels,
             self.links.manager(),
-            control,
+            self.links.control(engine_key(&seat.key.public_key())),
             listener,
-            |front| Door::new(front, rogue),
-        )
-        .await
-        .expect("the shard log opens");
-        let alive = Alive { applied: node.applied, blocks: node.blocks, mempool: node.mempool, votes };
-        *seat.shared.alive.lock() = Some(alive.clone());
-        context.child("look").spawn({
-            let seat = seat.clone();
-            move |context| look(context, seat, alive.applied, starts)
-        });
-        // None of them ends unless something is badly wrong; then so does this process, and how makes no difference.
-        let _ = select_all([node.consensus, node.keeper, node.upkeep, node.server]).await;
+            |front| Repeating::new(Door::new(front, rogue), again, echo, seed),
+        );
+        node.await.expect("the shard log opens")
     }
 }
 

@@ -9,16 +9,26 @@
 //!   does a wipe of the storage alone, when the node has healed: nobody becomes faulty before that. When it is over, the
 //!   slot is free for another node.
 //! * A *lasting* fault leaves the node with less than it signed for: votes that are gone or of an older state, rotten
-//!   bytes, an adversary. It keeps its slot to the end of the run.
+//!   bytes, a second process with its key, an adversary. It keeps its slot to the end of the run.
 //!
-//! Some things may happen to everybody at once: delay and loss on all links, clocks within the bound on their drift, a
+//! Some things may happen to everybody at once: delay, loss and duplication on all links, clocks within the bound on their drift, a
 //! gateway that dies at any moment. They need no slot.
+//!
+//! When all faults are over and every node has healed, one that was never faulty for good may lose its storage once more
+//! ([`Plan::drill`]). With f nodes that are faulty for good that is one more than f, but of disks whose contents had
+//! reached all nodes, of which 2f may be lost.
 //!
 //! Two kinds of plans go beyond f, and are judged by what is promised then:
 //!
 //! * [`Kind::Blackout`]: all machines lose power at once. Writes wait; nothing acknowledged is lost.
 //! * [`Kind::Beyond`]: up to 2f disks are wiped at once, when writes have reached all nodes. Writes wait from then on; all
 //!   that was acknowledged can be read.
+
+mod fault;
+#[cfg(test)]
+mod tests;
+
+pub use fault::{Fault, Rot};
 
 use crate::{adversary::Adversary, world::Loss};
 use rand::{Rng, RngExt as _, SeedableRng as _, rngs::StdRng, seq::IteratorRandom as _};
@@ -33,80 +43,6 @@ pub enum Kind {
     Blackout,
     /// Up to 2f disks are gone at once.
     Beyond,
-}
-
-/// Where bytes rot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rot {
-    /// The shard log.
-    Shards,
-    /// The archive of blocks.
-    Blocks,
-}
-
-/// One thing that happens. `node` and `gateway` are indices; `for_ms` is how long until it is over.
-#[expect(missing_docs, reason = "fields are named by what they are")]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// A node stops without a word, and starts again.
-    Crash { node: usize, loss: Loss, for_ms: u64 },
-    /// A node stops, its storage is gone, but not its votes, and it starts again.
-    Storage { node: usize, for_ms: u64 },
-    /// A node stops, its storage and its votes are gone, and it starts again.
-    Wipe { node: usize, for_ms: u64 },
-    /// A node stops, its storage is put back to what it was when [`Fault::Snapshot`] happened, and it starts again.
-    Rollback { node: usize, for_ms: u64 },
-    /// A node's storage is remembered, for a later [`Fault::Rollback`].
-    Snapshot { node: usize },
-    /// Bits of a node's storage flip.
-    Rotten { node: usize, rot: Rot, bits: usize },
-    /// Some of a node's reads, writes or syncs fail. `per_mille` of them.
-    DiskErrors { node: usize, per_mille: u32, for_ms: u64 },
-    /// A node's disk has no room left.
-    DiskFull { node: usize, for_ms: u64 },
-    /// A node's disk is slow.
-    DiskSlow { node: usize, latency_ms: u64, for_ms: u64 },
-    /// Nothing reaches a node (`inward`), nothing leaves it (`outward`), or both.
-    Cut { node: usize, inward: bool, outward: bool, for_ms: u64 },
-    /// All that a node sends takes so much longer.
-    Slow { node: usize, latency_ms: u64, for_ms: u64 },
-    /// A node's clock jumps, and drifts.
-    Clock { node: usize, offset_ms: i64, drift_ppm: i64, for_ms: u64 },
-    /// All consensus links lose `per_mille` of their messages, and all links are slower.
-    Storm { per_mille: u32, latency_ms: u64, for_ms: u64 },
-    /// A gateway dies, and another process takes its place.
-    Gateway { gateway: usize, for_ms: u64 },
-    /// All machines lose power.
-    Blackout { for_ms: u64 },
-    /// These nodes lose their disks at once, for good.
-    Disks { nodes: Vec<usize> },
-}
-
-impl Fault {
-    /// Its name in tables.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Crash { loss: Loss::Process, .. } => "crash",
-            Self::Crash { loss: Loss::Power, .. } => "power loss",
-            Self::Storage { .. } => "storage wipe",
-            Self::Wipe { .. } => "wipe",
-            Self::Rollback { .. } => "rollback",
-            Self::Snapshot { .. } => "snapshot",
-            Self::Rotten { rot: Rot::Shards, .. } => "rot in shards",
-            Self::Rotten { rot: Rot::Blocks, .. } => "rot in blocks",
-            Self::DiskErrors { .. } => "disk errors",
-            Self::DiskFull { .. } => "disk full",
-            Self::DiskSlow { .. } => "slow disk",
-            Self::Cut { inward: true, outward: true, .. } => "partition",
-            Self::Cut { .. } => "one-way partition",
-            Self::Slow { .. } => "slow node",
-            Self::Clock { .. } => "clock",
-            Self::Storm { .. } => "storm",
-            Self::Gateway { .. } => "gateway crash",
-            Self::Blackout { .. } => "blackout",
-            Self::Disks { .. } => "2f disks lost",
-        }
-    }
 }
 
 /// Everything that a seed decides before its run.
@@ -134,6 +70,9 @@ pub struct Plan {
     pub faults: Vec<(u64, Fault)>,
     /// When faults end, milliseconds after the clients begin.
     pub calm_ms: u64,
+    /// When all is calm and healed, this node loses its storage once more, and heals with nothing else to do; it loses
+    /// power at the moment when it says that nothing is missing. What adversaries there are, still are.
+    pub drill: Option<usize>,
 }
 
 /// How much a run is to contain. Each can be narrowed to look at one thing.
@@ -188,6 +127,7 @@ impl Plan {
             clocks_ms: (0..n + gateways).map(|_| rng.random_range(-CLOCK_MS..=CLOCK_MS)).collect(),
             faults: Vec::new(),
             calm_ms,
+            drill: None,
         };
         if wishes.calm {
             return plan;
@@ -202,18 +142,30 @@ impl Plan {
         if let Some(name) = &wishes.fault {
             plan.faults.retain(|(_, fault)| fault.name() == name || fault.name() == "snapshot");
         }
+        if kind == Kind::Within && rng.random_bool(0.4) {
+            let whole = |node: &usize| !plan.lasting(*node);
+            plan.drill = (0..n).filter(whole).choose(&mut rng);
+        }
         plan.faults.sort_by_key(|(at_ms, _)| *at_ms);
         plan
     }
 
-    /// Nodes that must heal whatever they lack: all but adversaries, those whose bytes rot, which only scrubbing finds, and
-    /// those that were rolled back, whom peers block for hours when they contradict what they said before.
+    /// Nodes that must heal whatever they lack: all but adversaries, those whose blocks rot, and those that peers may block
+    /// for hours because they contradict what they said before.
     pub fn heals(&self, node: usize) -> bool {
         let hinders = |fault: &Fault| match fault {
-            Fault::Rotten { node: faulty, .. } | Fault::Rollback { node: faulty, .. } => *faulty == node,
+            Fault::Rotten { node: faulty, rot: Rot::Blocks, .. }
+            | Fault::Rollback { node: faulty, .. }
+            | Fault::Twin { node: faulty, .. } => *faulty == node,
             _ => false,
         };
         !self.adversaries.contains_key(&node) && !self.faults.iter().any(|(_, fault)| hinders(fault))
+    }
+
+    /// Nodes whose shards rot: only scrubbing finds what they lack.
+    pub fn rots(&self, node: usize) -> bool {
+        let rots = |fault: &Fault| matches!(fault, Fault::Rotten { node: faulty, rot: Rot::Shards, .. } if *faulty == node);
+        self.faults.iter().any(|(_, fault)| rots(fault))
     }
 
     /// Faulty nodes tolerated.
@@ -226,6 +178,7 @@ impl Plan {
         let wiped = |fault: &Fault| match fault {
             Fault::Wipe { node: faulty, .. }
             | Fault::Rollback { node: faulty, .. }
+            | Fault::Twin { node: faulty, .. }
             | Fault::Rotten { node: faulty, .. } => *faulty == node,
             Fault::Disks { nodes } => nodes.contains(&node),
             _ => false,
@@ -259,9 +212,12 @@ impl Plan {
             let for_ms = rng.random_range(200..6_000).min(self.calm_ms - at_ms);
             let loss = if rng.random_bool(0.6) { Loss::Power } else { Loss::Process };
             let (inward, outward) = [(true, true), (true, false), (false, true)][rng.random_range(0..3)];
-            let fault = match rng.random_range(0..22) {
+            let fault = match rng.random_range(0..25) {
                 0..5 => Fault::Crash { node, loss, for_ms },
-                5..7 => Fault::Storage { node, for_ms },
+                5..7 => {
+                    let again_ms = rng.random_bool(0.5).then(|| rng.random_range(20..500));
+                    Fault::Storage { node, for_ms, again_ms }
+                }
                 7..9 => Fault::Wipe { node, for_ms },
                 9..11 => {
                     self.faults.push((at_ms, Fault::Snapshot { node }));
@@ -274,14 +230,19 @@ impl Plan {
                 14 => Fault::DiskFull { node, for_ms },
                 15 => Fault::DiskSlow { node, latency_ms: rng.random_range(5..500), for_ms },
                 16..19 => Fault::Cut { node, inward, outward, for_ms },
-                19 => Fault::Slow { node, latency_ms: rng.random_range(50..3_000), for_ms },
+                19..21 => Fault::Twin { node, copied: rng.random_bool(0.6) },
+                21 => Fault::Rotten { node, rot: Rot::Shards, bits: rng.random_range(100..2_000) },
+                22 => Fault::Slow { node, latency_ms: rng.random_range(50..3_000), for_ms },
                 _ => {
                     let far = if rng.random_bool(0.5) { 2_000 } else { 120_000 };
                     let offset_ms = rng.random_range(-far..far);
                     Fault::Clock { node, offset_ms, drift_ppm: rng.random_range(-50_000..50_000), for_ms }
                 }
             };
-            let lasts = matches!(fault, Fault::Wipe { .. } | Fault::Rollback { .. } | Fault::Rotten { .. });
+            let lasts = matches!(
+                fault,
+                Fault::Wipe { .. } | Fault::Rollback { .. } | Fault::Rotten { .. } | Fault::Twin { .. }
+            );
             if let Fault::Wipe { .. } = fault {
                 at_ms = at_ms.max(PERMITS_SPENT_MS);
             }
@@ -320,11 +281,24 @@ impl Plan {
                 let (per_mille, latency_ms) = (rng.random_range(0..60), rng.random_range(0..150));
                 self.faults.push((at_ms, Fault::Storm { per_mille, latency_ms, for_ms }));
             }
+            if rng.random_bool(0.4) {
+                let at_ms = rng.random_range(0..self.calm_ms);
+                let for_ms = rng.random_range(1_000..15_000).min(self.calm_ms - at_ms);
+                let (per_mille, late_ms) = (rng.random_range(10..400), rng.random_range(0..4_000));
+                self.faults.push((at_ms, Fault::Echo { per_mille, late_ms, for_ms }));
+            }
             for gateway in 0..self.gateways {
-                if rng.random_bool(0.5) {
-                    let at_ms = rng.random_range(500..self.calm_ms);
-                    let for_ms = rng.random_range(100..2_000).min(self.calm_ms - at_ms);
-                    self.faults.push((at_ms, Fault::Gateway { gateway, for_ms }));
+                // One at a time.
+                let mut at_ms = rng.random_range(500..6_000);
+                while rng.random_bool(0.6) && at_ms < self.calm_ms {
+                    let for_ms = rng.random_range(100..3_000).min(self.calm_ms - at_ms);
+                    // A write takes tens to hundreds of steps.
+                    let steps = rng.random_bool(0.7).then(|| {
+                        let doublings = rng.random_range(1..11);
+                        rng.random_range(0..1 << doublings)
+                    });
+                    self.faults.push((at_ms, Fault::Gateway { gateway, steps, for_ms }));
+                    at_ms += for_ms + rng.random_range(500..8_000);
                 }
             }
         }
@@ -356,70 +330,11 @@ impl fmt::Display for Plan {
         if self.malicious_writers {
             writeln!(f, "  malicious writers are at work")?;
         }
+        if let Some(node) = self.drill {
+            writeln!(f, "  node {node} loses its storage when it is calm")?;
+        }
         self.faults.iter().try_for_each(|(at_ms, fault)| {
             writeln!(f, "  {:7.3} s  {:17} {fault:?}", *at_ms as f64 / 1e3, fault.name())
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// When each node is faulty, per the plan: from, to.
-    fn spans(plan: &Plan) -> Vec<(usize, u64, u64)> {
-        let mut spans: Vec<_> = plan.adversaries.keys().map(|node| (*node, 0, u64::MAX)).collect();
-        for (at_ms, fault) in &plan.faults {
-            match fault {
-                Fault::Crash { node, for_ms, .. }
-                | Fault::Storage { node, for_ms }
-                | Fault::DiskErrors { node, for_ms, .. }
-                | Fault::DiskFull { node, for_ms }
-                | Fault::DiskSlow { node, for_ms, .. }
-                | Fault::Cut { node, for_ms, .. }
-                | Fault::Slow { node, for_ms, .. }
-                | Fault::Clock { node, for_ms, .. } => spans.push((*node, *at_ms, at_ms + for_ms)),
-                Fault::Wipe { node, .. } | Fault::Rollback { node, .. } | Fault::Rotten { node, .. } => {
-                    spans.push((*node, *at_ms, u64::MAX));
-                }
-                _ => {}
-            }
-        }
-        spans
-    }
-
-    #[test]
-    fn at_most_f_nodes_are_faulty_at_a_time() {
-        let wishes = Wishes { kind: Some(Kind::Within), ..Wishes::default() };
-        let mut seen = std::collections::BTreeSet::new();
-        for seed in 0..2_000 {
-            let plan = Plan::draw(seed, &wishes);
-            let spans = spans(&plan);
-            for (_, from, _) in &spans {
-                let faulty: std::collections::BTreeSet<_> =
-                    spans.iter().filter(|(_, a, b)| a <= from && from < b).map(|(node, ..)| node).collect();
-                assert!(faulty.len() <= plan.f(), "{plan}");
-            }
-            assert!(plan.faults.iter().all(|(at_ms, _)| *at_ms < plan.calm_ms), "{plan}");
-            seen.extend(plan.faults.iter().map(|(_, fault)| fault.name()));
-        }
-        assert!(seen.len() >= 15, "every kind of fault is drawn: {seen:?}");
-    }
-
-    #[test]
-    fn beyond_loses_more_than_f_and_at_most_2f_disks() {
-        let wishes = Wishes { kind: Some(Kind::Beyond), ..Wishes::default() };
-        for seed in 0..200 {
-            let plan = Plan::draw(seed, &wishes);
-            let lost = (0..plan.n).filter(|node| plan.lasting(*node)).count();
-            assert!(lost > plan.f() && lost <= 2 * plan.f(), "{plan}");
-        }
-    }
-
-    #[test]
-    fn a_seed_is_a_plan() {
-        let plan = |seed| Plan::draw(seed, &Wishes::default()).to_string();
-        assert_eq!(plan(7), plan(7));
-        assert_ne!(plan(7), plan(8));
     }
 }

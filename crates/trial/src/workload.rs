@@ -8,10 +8,13 @@ mod attempt;
 mod client;
 pub mod content;
 mod draw;
+pub mod gate;
 mod read_back;
 mod upload;
+mod versions;
 
 pub use client::run_client;
+pub use gate::{Gate, Trap};
 pub use read_back::read_back;
 
 use crate::history::{Operation, Outcome, Phase, Recorder, Seen};
@@ -21,7 +24,7 @@ use std::{
     ops::Range,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use vault::{Place, Vault};
+use vault::Place;
 
 /// How often, relative to one another, clients ask for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +45,16 @@ pub struct Weights {
     pub head: u32,
     /// Listings, of one page or several.
     pub list: u32,
+    /// Listings as of a height.
+    pub list_at: u32,
+    /// Reads as of a height, found by a time or not.
+    pub get_at: u32,
+    /// Versions hidden.
+    pub hide: u32,
+    /// Deletes undone.
+    pub undelete: u32,
+    /// Listings of versions, now or as of a height.
+    pub list_versions: u32,
     /// Multipart uploads with one part, of any length.
     pub upload: u32,
     /// Multipart uploads with several parts: 5 MiB and more.
@@ -58,7 +71,12 @@ impl Default for Weights {
             get_range: 80,
             get_version: 80,
             head: 60,
-            list: 90,
+            list: 80,
+            list_at: 20,
+            get_at: 50,
+            hide: 50,
+            undelete: 35,
+            list_versions: 40,
             upload: 28,
             upload_large: 2,
         }
@@ -143,15 +161,17 @@ impl WorkloadPlan {
 /// Creates the plan's bucket. Gives whether it did.
 pub async fn create_bucket<E: vault::Context>(
     context: &E,
-    vault: &Vault<E>,
-    gateway: u32,
+    gate: &Gate<E>,
     plan: &WorkloadPlan,
     recorder: &Recorder,
 ) -> bool {
-    let id = recorder.invoke(Phase::Work, (0, gateway), now_ms(context), |_| Operation::CreateBucket);
-    let outcome = match vault.create_bucket(&plan.bucket).await {
-        Ok(_) => Outcome::Ok(Seen::Done),
-        Err(error) => attempt::outcome_of(error, attempt::Stage::Submitting),
+    let id = recorder.invoke(Phase::Work, (0, gate.number), now_ms(context), |_| Operation::CreateBucket);
+    let (vault, bucket) = (gate.vault(), plan.bucket.clone());
+    let created = gate.run(true, async move { vault.create_bucket(&bucket).await });
+    let outcome = match context.timeout(plan.give_up, created).await {
+        Ok(Ok(Ok(_))) => Outcome::Ok(Seen::Done),
+        Ok(Ok(Err(error))) => attempt::outcome_of(error, attempt::Stage::Submitting),
+        Ok(Err(_)) | Err(_) => Outcome::Unknown("no answer".into()),
     };
     let created = outcome.is_answer();
     recorder.complete(id, now_ms(context), outcome);

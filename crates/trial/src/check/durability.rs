@@ -1,5 +1,5 @@
-//! Durability: what was acknowledged, or once seen, can be read back by its version id after all work, byte for byte;
-//! a delete marker is still that.
+//! Durability: what was acknowledged, or once seen, can be read back by its version id after all work, byte for byte,
+//! whether it was hidden or not; a delete marker is still that.
 
 use super::{Kind, Version, Versions, Violation};
 use crate::{
@@ -29,7 +29,8 @@ pub fn check(history: &History) -> Vec<Violation> {
 fn reads_back(call: &Call, of: &str, id: VersionId) -> bool {
     let reads = matches!(
         &call.operation,
-        Operation::Read { key, version: Some(version), span: Span::Whole } if key == of && *version == id
+        Operation::Read { key, version: Some(version), span: Span::Whole } | Operation::Kept { key, version }
+            if key == of && *version == id
     );
     reads && call.phase == Phase::ReadBack
 }
@@ -97,6 +98,19 @@ mod tests {
         story.call(read("a", Some(v(2))), others);
         read_marker(&mut story);
         assert_eq!(check(&story.history).len(), 1);
+    }
+
+    #[test]
+    fn what_is_hidden_is_durable_and_must_be_read_as_such() {
+        let mut story = Story::new();
+        let first = story.put("a", v(1));
+        story.hide("a", v(1));
+        story.read_back();
+        story.call(read("a", Some(v(1))), Outcome::Refused(Refusal::NoSuchVersion));
+        assert_eq!(check(&story.history).len(), 1);
+        let seen = story.object("a", v(1), first, 0..LENGTH);
+        story.call(Operation::Kept { key: "a".into(), version: v(1) }, seen);
+        assert_eq!(check(&story.history), []);
     }
 
     #[test]

@@ -11,7 +11,7 @@
 
 use super::{Versions, Violation};
 use crate::{
-    history::{Call, Content, History, ObjectSeen, Operation, Outcome, Refusal, Seen, Span},
+    history::{Call, Content, History, ObjectSeen, Operation, Outcome, Refusal, Seen, Span, VersionSeen},
     workload::content,
 };
 use std::{
@@ -26,7 +26,8 @@ fn violation(what: String) -> Violation {
 /// Judges a history in which a malicious writer may have damaged `damaged_keys`, and nobody anything else.
 pub fn check(history: &History, damaged_keys: &BTreeSet<String>) -> Vec<Violation> {
     let versions = Versions::of(history);
-    let mut judge = Judge { history, damaged_keys, hashes: BTreeMap::new() };
+    let oldest = versions.all().map(|(_, id, _)| id.height).min();
+    let mut judge = Judge { history, damaged_keys, oldest, hashes: BTreeMap::new() };
     let mut found: Vec<String> = history.calls.iter().filter_map(|call| judge.call(call)).collect();
     found.extend(versions.conflicts.iter().cloned());
     found.extend(times_that_go_back(&versions));
@@ -37,6 +38,8 @@ pub fn check(history: &History, damaged_keys: &BTreeSet<String>) -> Vec<Violatio
 struct Judge<'a> {
     history: &'a History,
     damaged_keys: &'a BTreeSet<String>,
+    /// The least height of any version.
+    oldest: Option<u64>,
     /// Of contents and ranges of them.
     hashes: BTreeMap<(u64, u64, u64), [u8; 32]>,
 }
@@ -51,6 +54,16 @@ impl Judge<'_> {
             Outcome::Ok(Seen::Page(page)) => {
                 page.objects.iter().find_map(|seen| self.written(call, seen).err().flatten())
             }
+            Outcome::Ok(Seen::Versions(page)) => page.versions.iter().find_map(|seen| {
+                let (length, write) = seen.contents?;
+                let VersionSeen { key, version, time_ms, .. } = seen.clone();
+                let seen = ObjectSeen { key, version, time_ms, length, write, bytes: None };
+                self.written(call, &seen).err().flatten()
+            }),
+            Outcome::Ok(Seen::Hidden(hidden)) => match &call.operation {
+                Operation::Hide { version, .. } if hidden.iter().all(|hidden| hidden == version) => None,
+                _ => Some("it hid what it was not asked to"),
+            },
             _ => None,
         };
         why.map(|why| format!("{why}: {call}"))
@@ -58,13 +71,22 @@ impl Judge<'_> {
 
     fn may_be_damaged(&self, operation: &Operation) -> bool {
         match operation {
-            Operation::Read { key, .. } => self.damaged_keys.contains(key),
+            Operation::Read { key, .. } | Operation::ReadAt { key, .. } | Operation::Kept { key, .. } => {
+                self.damaged_keys.contains(key)
+            }
             Operation::Copy { source, .. } => self.damaged_keys.contains(source),
             _ => false,
         }
     }
 
     fn bucket_exists(&self, call: &Call) -> Option<&'static str> {
+        if let Operation::ReadAt { height, .. }
+        | Operation::List { at: Some(height), .. }
+        | Operation::ListVersions { at: Some(height), .. } = &call.operation
+        {
+            // Whoever has a version had a bucket.
+            return self.oldest.is_some_and(|oldest| *height >= oldest).then_some("the bucket existed");
+        }
         let mut creations =
             self.history.calls.iter().filter(|call| call.operation == Operation::CreateBucket).peekable();
         let created = creations.peek().is_none()
@@ -97,8 +119,11 @@ impl Judge<'_> {
     }
 
     fn read(&mut self, call: &Call, seen: &ObjectSeen) -> Option<&'static str> {
-        let Operation::Read { key, version, span } = &call.operation else {
-            return Some("this does not read");
+        let (key, version, span) = match &call.operation {
+            Operation::Read { key, version, span } => (key, *version, span),
+            Operation::ReadAt { key, version, .. } => (key, *version, &Span::Whole),
+            Operation::Kept { key, version } => (key, Some(*version), &Span::Whole),
+            _ => return Some("this does not read"),
         };
         if seen.key != *key || version.is_some_and(|version| version != seen.version) {
             return Some("it is not what was asked for");

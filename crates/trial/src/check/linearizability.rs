@@ -1,6 +1,8 @@
 //! Linearizability: for each key some order of its calls, in which no call comes before one that had returned before it
 //! was invoked, explains what every call saw (Herlihy & Wing 1990). A key is a register: an object's version, a delete
-//! marker, or nothing; objects in listings are reads of their keys. The search is in `search`.
+//! marker, or nothing; objects in listings, and current versions in listings of versions, are reads of their keys. If
+//! versions of it are hidden it is a stack of versions, of which the newest that is not hidden is current. The search is
+//! in `search`.
 //!
 //! A write of unknown outcome may take effect at any later time, or never. If anybody saw its version it did, by then.
 //!
@@ -11,14 +13,16 @@ mod register;
 mod search;
 
 use super::{Versions, Violation};
-use crate::history::{Call, History, Operation, Outcome, Refusal, Seen};
-use proof::VersionId;
-use register::{Current, State, Step};
+use crate::history::{Call, History, Operation, Outcome, Refusal, Seen, VersionSeen};
+use register::{State, Step};
 use search::{Found, Interval, search};
 use std::collections::BTreeMap;
 
 /// States that are visited for one key before the search is given up.
 pub const STATES_MAX: usize = 500_000;
+
+/// Calls of unknown outcome that may be needed at once to explain the next call, where versions are hidden.
+const TOGETHER: usize = 4;
 
 fn violation(what: String) -> Violation {
     Violation { checker: "linearizability", what }
@@ -111,7 +115,29 @@ fn steps<'a>(
         ) => {
             vec![(key, Step::Absent(*marker), returned)]
         }
-        (Operation::List { .. }, Some(Outcome::Ok(Seen::Page(page)))) => page
+        (Operation::Hide { key, version }, outcome) => match outcome {
+            Some(Outcome::Ok(Seen::Hidden(hidden))) if hidden.is_empty() => {
+                vec![(key, Step::HidesNothing(*version), returned)]
+            }
+            Some(Outcome::Ok(_)) => vec![(key, Step::Hide(*version), returned)],
+            _ if call.is_unknown() => vec![(key, Step::Hide(*version), None)],
+            _ => Vec::new(),
+        },
+        (Operation::Undelete { key }, outcome) => match outcome {
+            Some(Outcome::Ok(Seen::Undeleted(0))) => vec![(key, Step::UndeletesNothing, returned)],
+            Some(Outcome::Ok(_)) => vec![(key, Step::Undelete, returned)],
+            _ if call.is_unknown() => vec![(key, Step::Undelete, None)],
+            _ => Vec::new(),
+        },
+        (Operation::ListVersions { at: None, .. }, Some(Outcome::Ok(Seen::Versions(page)))) => {
+            let current = page.versions.iter().filter(|seen| seen.current);
+            let step = |seen: &'a VersionSeen| match seen.contents {
+                Some(_) => (seen.key.as_str(), Step::Object(seen.version), returned),
+                None => (seen.key.as_str(), Step::Absent(Some(seen.version)), returned),
+            };
+            current.map(step).collect()
+        }
+        (Operation::List { at: None, .. }, Some(Outcome::Ok(Seen::Page(page)))) => page
             .objects
             .iter()
             .map(|seen| (seen.key.as_str(), Step::Object(seen.version), returned))
@@ -123,8 +149,13 @@ fn steps<'a>(
 /// Looks for an order that explains the calls of a key.
 fn explain(key: &str, calls: &[OfKey<'_>], states_max: usize) -> Option<Violation> {
     let intervals: Vec<_> = calls.iter().map(|of| of.interval).collect();
-    let start = State { highest: None::<VersionId>, current: Current::Nothing };
-    match search(&intervals, start, |state, index| state.after(&calls[index].step), states_max) {
+    let hides = |of: &OfKey<'_>| {
+        matches!(of.step, Step::Hide(_) | Step::HidesNothing(_) | Step::Undelete | Step::UndeletesNothing)
+    };
+    let hides = calls.iter().any(hides);
+    let together = if hides { TOGETHER } else { 1 };
+    let after = |state: &State, index: usize| state.after(&calls[index].step);
+    match search(&intervals, State::new(hides), after, together, states_max) {
         Found::Order => None,
         Found::Undecided => Some(violation(format!(
             "undecided: the calls of {key}, of which there are {}, have more than {states_max} partial orders",

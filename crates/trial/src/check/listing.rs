@@ -1,7 +1,8 @@
 //! Listings: a page is the bucket's state at one block height.
 //!
-//! Versions name their heights. So each key in a page's reach, by what the page says of it, allows some heights: from the
-//! version listed to the one that followed it, or those at which the key had no current object. A page is true when some
+//! Versions name their heights. So each key in a page's reach, by what the page says of it, allows some heights: those at
+//! which the version listed may have been current ([`Lives`]), or at which the key may have had no current object. A page
+//! as of a height is true when all allow that one; another is true when some
 //! height is allowed by all keys, not below any version known before the page was asked for, and below every version whose
 //! write was asked for after it came. Writes of unknown outcome that nobody saw may explain an object that is missing,
 //! and a common prefix without a known object.
@@ -9,12 +10,14 @@
 //! Besides: objects and prefixes are in ascending order, within what was asked for, rolled up as asked for, and not more
 //! than asked for; and a page that is not the last goes on behind what it has.
 
-mod heights;
 mod request;
 
-use super::{Kind, Version, Versions, Violation};
+use super::{
+    Kind, Versions, Violation,
+    heights::Heights,
+    lives::{Lives, after_all_known, asked_for},
+};
 use crate::history::{Call, History, Operation, PageSeen, Seen};
-use heights::Heights;
 use proof::VersionId;
 use request::Request;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +28,8 @@ fn violation(what: String) -> Violation {
 
 /// Judges a history.
 pub fn check(history: &History) -> Vec<Violation> {
-    let judge = Judge { history, versions: Versions::of(history) };
+    let versions = &Versions::of(history);
+    let judge = Judge { history, versions, lives: Lives::of(history, versions) };
     let judge = |call: &Call| {
         let (Operation::List { .. }, Some(Seen::Page(page))) = (&call.operation, call.seen()) else {
             return None;
@@ -40,14 +44,18 @@ pub fn check(history: &History) -> Vec<Violation> {
 
 struct Judge<'a> {
     history: &'a History,
-    versions: Versions,
+    versions: &'a Versions,
+    lives: Lives<'a>,
 }
 
 impl Judge<'_> {
     /// Why there is no height at which the bucket was like this page.
     fn at_no_height(&self, call: &Call, request: &Request<'_>, page: &PageSeen) -> Option<String> {
         let returned = call.returned.as_ref().expect("it came").at.sequence;
-        let mut allowed = self.during(call.invoked.sequence, returned);
+        let mut allowed = match call.operation {
+            Operation::List { at: Some(height), .. } => Heights::between(height, height),
+            _ => self.during(call.invoked.sequence, returned),
+        };
         if allowed.is_empty() {
             return Some("what was known before is younger than what was written after".into());
         }
@@ -58,7 +66,7 @@ impl Judge<'_> {
         for key in self.keys().filter(|key| request.reaches(key, page.next.as_ref())) {
             let prefix = request.common_prefix(key);
             let says = match (prefix, listed.get(key)) {
-                (None, Some(version)) => self.current(key, *version),
+                (None, Some(version)) => self.lives.current(key, *version),
                 (Some(prefix), _) if prefixes.contains(prefix) => {
                     rolled_up.entry(prefix).or_default().or(self.present(key, returned));
                     continue;
@@ -93,64 +101,33 @@ impl Judge<'_> {
             if version.known_from < invoked {
                 from = from.max(id.height);
             }
-            if self.asked_for(version).is_some_and(|asked_for| asked_for > returned) {
+            if asked_for(self.history, version).is_some_and(|asked_for| asked_for > returned) {
                 to = to.min(id.height.saturating_sub(1));
             }
         }
         Heights::between(from, to)
     }
 
-    /// The event at which this version's write began, if that is known.
-    fn asked_for(&self, version: &Version) -> Option<u64> {
-        let call = match version.kind {
-            Kind::Object(write) => write.or(version.acknowledged),
-            Kind::Marker => version.acknowledged,
-        };
-        Some(self.history.call(call?)?.invoked.sequence)
-    }
-
-    /// Heights at which this version of the key was current.
-    fn current(&self, key: &str, id: VersionId) -> Heights {
-        let mut heights = Heights::default();
-        heights.or(self
-            .lives(key)
-            .filter(|(of, _, _)| *of == Some(id))
-            .map(|(_, _, heights)| heights)
-            .collect());
-        heights
-    }
-
     /// Heights at which the key had an object, or may have had one.
     fn present(&self, key: &str, returned: u64) -> Heights {
-        let objects = self.lives(key).filter(|(_, is_object, _)| *is_object);
-        let mut heights: Heights = objects.map(|(_, _, heights)| heights).collect();
+        let mut heights = self.current_of(key, |kind| kind != Kind::Marker);
         heights.or(self.unseen(key, false, returned));
         heights
     }
 
     /// Heights at which the key had no object, or may have had none.
     fn absent(&self, key: &str, returned: u64) -> Heights {
-        let others = self.lives(key).filter(|(_, is_object, _)| !is_object);
-        let mut heights: Heights = others.map(|(_, _, heights)| heights).collect();
+        let mut heights = self.current_of(key, |kind| kind == Kind::Marker);
+        heights.or(self.lives.nothing(key));
         heights.or(self.unseen(key, true, returned));
         heights
     }
 
-    /// The key's life: nothing, then each version until the next; whether it is an object; and the heights.
-    fn lives(&self, key: &str) -> impl Iterator<Item = (Option<VersionId>, bool, Heights)> {
+    /// Heights at which a version of such a kind may have been current.
+    fn current_of(&self, key: &str, is_wanted: impl Fn(Kind) -> bool) -> Heights {
         let versions = self.versions.keys.get(key).into_iter().flatten();
-        let mut lives = vec![(None, false, 0)];
-        lives.extend(versions.map(|(id, of)| (Some(*id), of.kind != Kind::Marker, id.height)));
-        let ends: Vec<_> = lives.iter().skip(1).map(|(_, _, from)| Some(*from)).chain([None]).collect();
-        lives.into_iter().zip(ends).map(|((id, is_object, from), end)| {
-            let heights = match end {
-                // All of a block is done before its state is seen.
-                Some(end) if end <= from => Heights::default(),
-                Some(end) => Heights::between(from, end - 1),
-                None => Heights::between(from, u64::MAX),
-            };
-            (id, is_object, heights)
-        })
+        let wanted = versions.filter(|(_, version)| is_wanted(version.kind));
+        wanted.map(|(id, _)| self.lives.current(key, *id)).collect()
     }
 
     /// Heights at which a write of the key may have taken effect that nobody saw: deletes, or others.
@@ -161,11 +138,9 @@ impl Judge<'_> {
             fits && call.is_unknown() && self.versions.written_by(call).is_none()
         };
         let begun = self.history.calls.iter().filter(of_key).map(|call| call.invoked.sequence);
-        let heights = begun.filter(|begun| *begun < returned).map(|begun| {
-            let known = self.versions.all().filter(|(_, _, version)| version.known_from < begun);
-            let height = known.map(|(_, id, _)| id.height).max().map_or(0, |height| height.saturating_add(1));
-            Heights::between(height, u64::MAX)
-        });
+        let heights = begun
+            .filter(|begun| *begun < returned)
+            .map(|begun| Heights::between(after_all_known(self.versions, begun), u64::MAX));
         heights.collect()
     }
 }

@@ -9,8 +9,10 @@
 //! | [`falsehood`] | anything read that nobody wrote |
 //! | [`linearizability`] | a key whose calls no single order explains, or versions that are not ordered by age |
 //! | [`listing`] | a page that was never the bucket's state at any one height |
+//! | [`past`] | an answer as of a height that the history does not bear out, or a past that changes |
 //! | [`progress`] | a call after the end of all faults that is not answered in time |
-//! | [`reversibility`] | a version or an object that is gone though no delete explains it |
+//! | [`reversibility`] | a version or an object that is gone though no delete or hiding explains it, or one that is hidden and is there |
+//! | [`visibility`] | a page of versions that has what it must not, or lacks what it must have |
 //!
 //! A checker that cannot decide says so as a violation. Nothing passes for want of evidence.
 
@@ -19,11 +21,15 @@ pub mod bounds;
 pub mod confidentiality;
 pub mod durability;
 pub mod falsehood;
+mod heights;
 pub mod linearizability;
 pub mod listing;
+mod lives;
+pub mod past;
 pub mod progress;
 pub mod reversibility;
 mod versions;
+pub mod visibility;
 
 #[cfg(test)]
 mod sample;
@@ -99,6 +105,8 @@ pub fn judge(evidence: &Evidence) -> Verdict {
         violations.extend(falsehood::check(history, &evidence.damaged_keys));
         violations.extend(linearizability::check(history));
         violations.extend(listing::check(history));
+        violations.extend(past::check(history));
+        violations.extend(visibility::check(history));
         violations.extend(reversibility::check(history));
         if let Some(calm) = &evidence.calm {
             violations.extend(progress::check(history, calm));

@@ -3,7 +3,7 @@
 use crate::{
     history::{
         BytesSeen, Condition, Content, History, ObjectSeen, Operation, Outcome, PageSeen, Phase, Refusal,
-        Seen, Span,
+        Seen, Span, VersionSeen, VersionsSeen,
     },
     workload::content,
 };
@@ -121,7 +121,17 @@ impl Story {
 
     pub(super) fn begin_list(&mut self, prefix: &str) -> u64 {
         let (prefix, delimiter) = (prefix.to_owned(), Some("/".to_owned()));
-        self.begin(0, Operation::List { prefix, delimiter, after: None, limit: 10 })
+        self.begin(0, Operation::List { prefix, delimiter, after: None, limit: 10, at: None })
+    }
+
+    /// Hides a version that is there.
+    pub(super) fn hide(&mut self, key: &str, version: VersionId) -> u64 {
+        self.call(hide(key, version), Outcome::Ok(Seen::Hidden(vec![version])))
+    }
+
+    /// Undoes deletes, and changes so many versions.
+    pub(super) fn undelete(&mut self, key: &str, count: usize) -> u64 {
+        self.call(Operation::Undelete { key: key.into() }, Outcome::Ok(Seen::Undeleted(count)))
     }
 
     /// Lists all keys, `/` being the delimiter.
@@ -136,6 +146,10 @@ pub(super) fn read(key: &str, version: Option<VersionId>) -> Operation {
     Operation::Read { key: key.into(), version, span: Span::Whole }
 }
 
+pub(super) fn hide(key: &str, version: VersionId) -> Operation {
+    Operation::Hide { key: key.into(), version }
+}
+
 pub(super) fn written(version: VersionId) -> Outcome {
     Outcome::Ok(Seen::Written { version, time_ms: time_ms(version) })
 }
@@ -148,6 +162,22 @@ pub(super) fn lost() -> Outcome {
 pub(super) fn listed(key: &str, version: VersionId, write: u64) -> ObjectSeen {
     let time_ms = time_ms(version);
     ObjectSeen { key: key.into(), version, time_ms, length: LENGTH, write: Some(write), bytes: None }
+}
+
+/// A page of versions of one key: heights, the calls that wrote objects, whether they are current, since when hidden.
+pub(super) fn versions(
+    key: &str,
+    of: impl Iterator<Item = (u64, Option<u64>, bool, Option<u64>)>,
+) -> Outcome {
+    let seen = of.map(|(height, write, current, hidden)| VersionSeen {
+        key: key.into(),
+        version: v(height),
+        time_ms: time_ms(v(height)),
+        contents: write.map(|write| (LENGTH, Some(write))),
+        current,
+        hidden,
+    });
+    Outcome::Ok(Seen::Versions(VersionsSeen { versions: seen.collect(), next: None }))
 }
 
 pub(super) fn page(objects: Vec<ObjectSeen>, prefixes: &[&str]) -> Outcome {

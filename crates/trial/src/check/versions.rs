@@ -1,6 +1,6 @@
 //! Every version that clients know of, by key and age: what several checkers start from.
 
-use crate::history::{Call, History, ObjectSeen, Operation, Outcome, Refusal, Seen};
+use crate::history::{Call, History, ObjectSeen, Operation, Outcome, Refusal, Seen, VersionSeen};
 use proof::VersionId;
 use std::collections::BTreeMap;
 
@@ -149,7 +149,18 @@ fn sightings(call: &Call) -> Vec<Sighting<'_>> {
             };
             page.objects.iter().map(told).collect()
         }
-        (Some(Outcome::Refused(refusal)), Operation::Read { key, .. }) => match *refusal {
+        (Some(Outcome::Ok(Seen::Versions(page))), _) => {
+            let mut sightings = Vec::new();
+            for VersionSeen { key, version, time_ms, contents, .. } in &page.versions {
+                let kind = contents.map_or(Kind::Marker, |(_, write)| Kind::Object(write));
+                sightings.push(told(key, *version, kind, Some(*time_ms), None));
+            }
+            sightings
+        }
+        (
+            Some(Outcome::Refused(refusal)),
+            Operation::Read { key, .. } | Operation::ReadAt { key, .. } | Operation::Kept { key, .. },
+        ) => match *refusal {
             Refusal::NoSuchKey { marker: Some(marker) } => {
                 vec![told(key, marker, Kind::Marker, None, None)]
             }

@@ -1,8 +1,8 @@
 //! Calls as lines of text, for people who follow a run.
 
 use super::{
-    After, BytesSeen, Call, Condition, Content, Moment, ObjectSeen, Operation, Outcome, PageSeen, Refusal,
-    Return, Seen, Span,
+    After, AfterVersion, BytesSeen, Call, Condition, Content, Moment, ObjectSeen, Operation, Outcome,
+    PageSeen, Refusal, Return, Seen, Span, VersionSeen, VersionsSeen,
 };
 use proof::{UploadId, VersionId};
 use std::{fmt, ops::Range};
@@ -48,6 +48,28 @@ impl fmt::Display for After {
     }
 }
 
+fn as_of(f: &mut fmt::Formatter<'_>, height: Option<u64>) -> fmt::Result {
+    height.map_or(Ok(()), |height| write!(f, " as of {height}"))
+}
+
+fn of_place((key, version): &AfterVersion) -> String {
+    version.map_or_else(|| key.clone(), |version| format!("{key} {}", Short(version)))
+}
+
+impl fmt::Display for VersionSeen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, version, contents, current, hidden, .. } = self;
+        write!(f, "{key} {}", Short(*version))?;
+        if contents.is_none() {
+            write!(f, " marker")?;
+        }
+        if *current {
+            write!(f, " current")?;
+        }
+        hidden.map_or(Ok(()), |height| write!(f, " hidden at {height}"))
+    }
+}
+
 fn of_upload(upload: &UploadId) -> String {
     upload.0[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -69,9 +91,28 @@ impl fmt::Display for Operation {
                 version.map_or(Ok(()), |version| write!(f, " {}", Short(version)))
             }
             Self::Delete { key, condition } => write!(f, "delete {key}{condition}"),
-            Self::List { prefix, delimiter, after, limit } => {
+            Self::List { prefix, delimiter, after, limit, at } => {
                 write!(f, "list {prefix:?} by {:?} limit {limit}", delimiter.as_deref().unwrap_or(""))?;
-                after.as_ref().map_or(Ok(()), |after| write!(f, " after {after}"))
+                after.as_ref().map_or(Ok(()), |after| write!(f, " after {after}"))?;
+                as_of(f, *at)
+            }
+            Self::Kept { key, version } => write!(f, "get {key} {}, hidden or not", Short(*version)),
+            Self::ReadAt { key, version, height } => {
+                write!(f, "get {key}")?;
+                version.map_or(Ok(()), |version| write!(f, " {}", Short(version)))?;
+                as_of(f, Some(*height))
+            }
+            Self::HeightAt { time_ms } => write!(f, "height at {time_ms}"),
+            Self::Hide { key, version } => write!(f, "hide {key} {}", Short(*version)),
+            Self::Undelete { key } => write!(f, "undelete {key}"),
+            Self::ListVersions { prefix, hidden, after, limit, at } => {
+                write!(
+                    f,
+                    "list versions {prefix:?}{} limit {limit}",
+                    if *hidden { " and hidden" } else { "" }
+                )?;
+                after.as_ref().map_or(Ok(()), |after| write!(f, " after {}", of_place(after)))?;
+                as_of(f, *at)
             }
             Self::CreateUpload { key } => write!(f, "create-upload {key}"),
             Self::PutPart { key, upload, number, content, range } => {
@@ -110,6 +151,17 @@ impl fmt::Display for Seen {
                 write!(f, "[{}] [{}]", objects.join(", "), prefixes.join(", "))?;
                 next.as_ref().map_or(Ok(()), |next| write!(f, " next after {next}"))
             }
+            Self::Versions(VersionsSeen { versions, next }) => {
+                let versions: Vec<_> = versions.iter().map(ToString::to_string).collect();
+                write!(f, "[{}]", versions.join(", "))?;
+                next.as_ref().map_or(Ok(()), |next| write!(f, " next after {}", of_place(next)))
+            }
+            Self::Hidden(versions) => {
+                let versions: Vec<_> = versions.iter().map(|version| Short(*version).to_string()).collect();
+                write!(f, "hidden [{}]", versions.join(", "))
+            }
+            Self::Undeleted(count) => write!(f, "{count} changed"),
+            Self::Height(height) => write!(f, "height {height}"),
             Self::Upload(upload) => write!(f, "upload {}", of_upload(upload)),
         }
     }

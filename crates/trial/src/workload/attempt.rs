@@ -1,6 +1,10 @@
 //! Single calls of a vault: made, given up after a while, and recorded.
 
-use super::{WorkloadPlan, now_ms};
+use super::{
+    WorkloadPlan,
+    gate::{Broken, Gate},
+    now_ms,
+};
 use crate::history::{
     After, BytesSeen, Condition, ObjectSeen, Operation, Outcome, PageSeen, Phase, Recorder, Refusal, Seen,
     Span,
@@ -36,6 +40,7 @@ pub(super) fn outcome_of(error: Error, stage: Stage) -> Outcome {
         Error::InvalidPart { .. } => Refusal::InvalidPart,
         Error::PreconditionFailed => Refusal::PreconditionFailed,
         Error::Conflict => Refusal::Conflict,
+        Error::NotYet => Refusal::NotYet,
         Error::Damaged(why) => return Outcome::Damaged(why),
         Error::Overloaded | Error::Unknown(_) if stage == Stage::Submitting => {
             return Outcome::Unknown(error.to_string());
@@ -44,7 +49,6 @@ pub(super) fn outcome_of(error: Error, stage: Stage) -> Outcome {
         | Error::Unknown(_)
         | Error::Unavailable(_)
         | Error::Full
-        | Error::NotYet
         | Error::BucketNotEmpty
         | Error::InvalidPartOrder
         | Error::PartTooSmall { .. }
@@ -74,7 +78,7 @@ impl<E: vault::Context> Caller<E> {
     /// to its caller.
     pub(super) async fn call<T, F>(
         &self,
-        gateway: u32,
+        gate: &Gate<E>,
         operation: impl FnOnce(u64) -> Operation,
         work: impl FnOnce(u64) -> F,
     ) -> (Outcome, Option<T>)
@@ -83,17 +87,19 @@ impl<E: vault::Context> Caller<E> {
         F: Future<Output = (Outcome, Option<T>)> + Send + 'static,
     {
         let mut is_read = false;
-        let id = self.recorder.invoke(self.phase, (self.client, gateway), now_ms(&self.context), |id| {
+        let id = self.recorder.invoke(self.phase, (self.client, gate.number), now_ms(&self.context), |id| {
             let operation = operation(id);
             is_read = operation.is_read();
             operation
         });
-        let given_up = || {
-            let why = format!("given up after {:?}", self.plan.give_up);
-            (if is_read { Outcome::Failed(why) } else { Outcome::Unknown(why) }, None)
+        let lost = |why| (if is_read { Outcome::Failed(why) } else { Outcome::Unknown(why) }, None);
+        let done = self.context.timeout(self.plan.give_up, gate.run(!is_read, work(id))).await;
+        let (outcome, more) = match done {
+            Ok(Ok(done)) => done,
+            Ok(Err(Broken::Refused)) => (Outcome::Failed("the gateway is not there".into()), None),
+            Ok(Err(Broken::Lost)) => lost("the gateway died".into()),
+            Err(_) => lost(format!("given up after {:?}", self.plan.give_up)),
         };
-        let done = self.context.timeout(self.plan.give_up, work(id)).await;
-        let (outcome, more) = done.unwrap_or_else(|_| given_up());
         self.recorder.complete(id, now_ms(&self.context), outcome.clone());
         (outcome, more)
     }
@@ -101,11 +107,12 @@ impl<E: vault::Context> Caller<E> {
     /// Reads a key's current object or a version, and gives it.
     pub(super) async fn read(
         &self,
-        (gateway, vault): (u32, Vault<E>),
+        gate: &Gate<E>,
         key: &str,
         version: Option<VersionId>,
         span: Span,
     ) -> (Outcome, Option<Object>) {
+        let vault = gate.vault();
         let place = self.plan.place(key);
         let operation = Operation::Read { key: key.to_owned(), version, span: span.clone() };
         let work = |_| async move {
@@ -114,17 +121,19 @@ impl<E: vault::Context> Caller<E> {
                 Err(error) => (outcome_of(error, Stage::Preparing), None),
             }
         };
-        self.call(gateway, |_| operation, work).await
+        self.call(gate, |_| operation, work).await
     }
 
     /// Lists a page.
     pub(super) async fn list(
         &self,
-        (gateway, vault): (u32, Vault<E>),
+        gate: &Gate<E>,
         (prefix, delimiter): (&str, Option<&str>),
         after: Option<After>,
         limit: usize,
+        at: Option<u64>,
     ) -> Option<PageSeen> {
+        let vault = gate.vault();
         let (prefix, delimiter) = (prefix.to_owned(), delimiter.map(str::to_owned));
         let request = ListRequest {
             bucket: self.plan.bucket.clone(),
@@ -135,7 +144,7 @@ impl<E: vault::Context> Caller<E> {
                 After::Prefix(prefix) => ListAfter::Prefix(prefix),
             }),
             limit,
-            at: None,
+            at,
         };
         let work = |_| async move {
             match vault.list(request).await.map(page_seen) {
@@ -143,7 +152,7 @@ impl<E: vault::Context> Caller<E> {
                 Err(error) => (outcome_of(error, Stage::Preparing), None),
             }
         };
-        self.call(gateway, |_| Operation::List { prefix, delimiter, after, limit }, work).await.1
+        self.call(gate, |_| Operation::List { prefix, delimiter, after, limit, at }, work).await.1
     }
 }
 
@@ -154,20 +163,29 @@ async fn read<E: vault::Context>(
     span: Span,
 ) -> Result<(ObjectSeen, Object), Error> {
     let object = vault.head(&place, version).await?;
+    let seen = seen(&vault, &object, span).await?;
+    Ok((seen, object))
+}
+
+/// What is seen of an object when so much of it is read.
+pub(super) async fn seen<E: vault::Context>(
+    vault: &Vault<E>,
+    object: &Object,
+    span: Span,
+) -> Result<ObjectSeen, Error> {
     let bytes = match span {
         Span::Head => None,
-        Span::Whole => Some(read_bytes(&vault, &object, 0..object.length).await?),
-        Span::Range(range) => Some(read_bytes(&vault, &object, range).await?),
+        Span::Whole => Some(read_bytes(vault, object, 0..object.length).await?),
+        Span::Range(range) => Some(read_bytes(vault, object, range).await?),
     };
-    let seen = ObjectSeen {
+    Ok(ObjectSeen {
         key: object.place.key.to_string(),
         version: object.version,
         time_ms: object.time_ms,
         length: object.length,
         write: write_of(&object.metadata),
         bytes,
-    };
-    Ok((seen, object))
+    })
 }
 
 async fn read_bytes<E: vault::Context>(
@@ -210,7 +228,7 @@ pub(super) fn metadata(call: u64) -> Metadata {
     Metadata { etag: format!("w{call}"), ..Metadata::default() }
 }
 
-fn write_of(metadata: &Metadata) -> Option<u64> {
+pub(super) fn write_of(metadata: &Metadata) -> Option<u64> {
     metadata.etag.strip_prefix('w')?.parse().ok()
 }
 

@@ -5,6 +5,7 @@ use super::{
     attempt::{Caller, Stage, condition, metadata, outcome_of, pieces, written},
     content,
     draw::{self, Guard, Wish},
+    gate::Gate,
 };
 use crate::history::{
     Condition, Content, ObjectSeen, Operation, Outcome, PageSeen, Phase, Recorder, Seen, Span,
@@ -12,27 +13,29 @@ use crate::history::{
 use proof::VersionId;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::collections::BTreeMap;
-use vault::{Deleted, Vault};
+use vault::Deleted;
 
 /// Versions of a key that a client remembers.
 const REMEMBERED: usize = 16;
+/// Versions of all keys that it remembers to find moments of the past by.
+const PLACES: usize = 60;
 /// Pages of one listing, at most.
 const PAGES: usize = 4;
 
-/// Does what `plan` says that client number `client` does, and records it. Before each call `gateway` gives the number
-/// of the gateway to use, and its vault.
+/// Does what `plan` says that client number `client` does, and records it. Before each call `gateway` gives the gateway
+/// to use.
 pub async fn run_client<E: vault::Context>(
     context: E,
     plan: WorkloadPlan,
     client: u32,
     recorder: Recorder,
-    gateway: impl Fn() -> (u32, Vault<E>) + Send + Sync,
+    gateway: impl Fn() -> Gate<E> + Send + Sync,
 ) {
     let random =
         StdRng::seed_from_u64(plan.seed ^ (u64::from(client) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let operations = plan.operations;
     let caller = Caller { context, plan, recorder, phase: Phase::Work, client };
-    let mut client = Client { caller, random, gateway, known: BTreeMap::new() };
+    let mut client = Client { caller, random, gateway, known: BTreeMap::new(), places: Vec::new() };
     for _ in 0..operations {
         let pause = draw::think(&mut client.random, &client.caller.plan);
         client.caller.context.sleep(pause).await;
@@ -53,9 +56,11 @@ pub(super) struct Client<E: vault::Context, G> {
     pub gateway: G,
     /// By key, the last one seen last.
     known: BTreeMap<String, Vec<Known>>,
+    /// Versions of any kind, with their block times, to find moments of the past by.
+    pub(super) places: Vec<(String, VersionId, u64)>,
 }
 
-impl<E: vault::Context, G: Fn() -> (u32, Vault<E>) + Send + Sync> Client<E, G> {
+impl<E: vault::Context, G: Fn() -> Gate<E> + Send + Sync> Client<E, G> {
     async fn step(&mut self) {
         let wish = draw::wish(&mut self.random, &self.caller.plan.weights);
         let key = draw::key(&mut self.random, &self.caller.plan);
@@ -74,7 +79,12 @@ impl<E: vault::Context, G: Fn() -> (u32, Vault<E>) + Send + Sync> Client<E, G> {
                 None => self.get(&key, None, Span::Whole).await,
             },
             Wish::Head => self.get(&key, None, Span::Head).await,
-            Wish::List => self.list().await,
+            Wish::List => self.list(None).await,
+            Wish::ListAt => self.list_at().await,
+            Wish::GetAt => self.get_at(&key).await,
+            Wish::Hide => self.hide(&key).await,
+            Wish::Undelete => self.undelete(&key).await,
+            Wish::ListVersions => self.list_versions().await,
             Wish::Upload => self.upload(&key, false).await,
             Wish::UploadLarge => self.upload(&key, true).await,
         }
@@ -83,7 +93,8 @@ impl<E: vault::Context, G: Fn() -> (u32, Vault<E>) + Send + Sync> Client<E, G> {
     async fn put(&mut self, key: &str) {
         let length = draw::length(&mut self.random, &self.caller.plan.sizes);
         let guard = self.condition(key);
-        let (gateway, vault) = (self.gateway)();
+        let gate = (self.gateway)();
+        let vault = gate.vault();
         let (seed, place) = (self.caller.content_seed(), self.caller.plan.place(key));
         let operation =
             |id| Operation::Put { key: key.to_owned(), content: Content { id, length }, condition: guard };
@@ -104,7 +115,10 @@ impl<E: vault::Context, G: Fn() -> (u32, Vault<E>) + Send + Sync> Client<E, G> {
                 }
             }
         };
-        let (_, known) = self.caller.call(gateway, operation, work).await;
+        let (outcome, known) = self.caller.call(&gate, operation, work).await;
+        if let Outcome::Ok(Seen::Written { version, time_ms }) = outcome {
+            self.note(key, version, time_ms);
+        }
         self.remember(key, known);
     }
 
@@ -114,7 +128,8 @@ impl<E: vault::Context, G: Fn() -> (u32, Vault<E>) + Send + Sync> Client<E, G> {
             Condition::IfAbsent => Condition::None,
             guard => guard,
         };
-        let (gateway, vault) = (self.gateway)();
+        let gate = (self.gateway)();
+        let vault = gate.vault();
         let place = self.caller.plan.place(key);
         let operation = |_| Operation::Delete { key: key.to_owned(), condition: guard };
         let work = |_| async move {
@@ -125,7 +140,10 @@ impl<E: vault::Context, G: Fn() -> (u32, Vault<E>) + Send + Sync> Client<E, G> {
                 Err(error) => (outcome_of(error, Stage::Submitting), None),
             }
         };
-        self.caller.call(gateway, operation, work).await;
+        let (outcome, _) = self.caller.call(&gate, operation, work).await;
+        if let Outcome::Ok(Seen::Written { version, time_ms }) = outcome {
+            self.note(key, version, time_ms);
+        }
     }
 
     /// Copies a version that is known to `key`.
@@ -135,10 +153,11 @@ impl<E: vault::Context, G: Fn() -> (u32, Vault<E>) + Send + Sync> Client<E, G> {
             return self.get(&source, None, Span::Head).await;
         };
         let from = (self.gateway)();
-        let (_, object) = self.caller.read(from, &source, Some(version), Span::Head).await;
+        let (_, object) = self.caller.read(&from, &source, Some(version), Span::Head).await;
         let (Some(object), Some(content)) = (object, self.content_of(write)) else { return };
         let guard = self.condition(key);
-        let (gateway, vault) = (self.gateway)();
+        let gate = (self.gateway)();
+        let vault = gate.vault();
         let place = self.caller.plan.place(key);
         let key_copied = key.to_owned();
         let operation = |_| Operation::Copy { source, version, key: key_copied, content, condition: guard };
@@ -147,19 +166,22 @@ impl<E: vault::Context, G: Fn() -> (u32, Vault<E>) + Send + Sync> Client<E, G> {
                 written(vault.copy(&object, place, metadata(id), condition(guard)).await);
             (outcome, version.map(|version| Known { version, write: id }))
         };
-        let (_, known) = self.caller.call(gateway, operation, work).await;
+        let (outcome, known) = self.caller.call(&gate, operation, work).await;
+        if let Outcome::Ok(Seen::Written { version, time_ms }) = outcome {
+            self.note(key, version, time_ms);
+        }
         self.remember(key, known);
     }
 
     async fn get(&mut self, key: &str, version: Option<VersionId>, span: Span) {
-        let (outcome, _) = self.caller.read((self.gateway)(), key, version, span).await;
+        let (outcome, _) = self.caller.read(&(self.gateway)(), key, version, span).await;
         if let Outcome::Ok(Seen::Object(seen)) = &outcome {
             self.learn(seen);
         }
     }
 
     /// Lists what has some prefix, with or without a delimiter, with pages of some size; goes on for some pages.
-    async fn list(&mut self) {
+    pub(super) async fn list(&mut self, at: Option<u64>) {
         let prefixes = ["", "", "a/", "a/b/", "k", "none"];
         let prefix = prefixes[self.random.random_range(0..prefixes.len())];
         let delimiter = self.random.random::<bool>().then_some("/");
@@ -167,7 +189,7 @@ impl<E: vault::Context, G: Fn() -> (u32, Vault<E>) + Send + Sync> Client<E, G> {
         let limit = limits[self.random.random_range(0..limits.len())];
         let mut after = None;
         for _ in 0..PAGES {
-            let page = self.caller.list((self.gateway)(), (prefix, delimiter), after, limit).await;
+            let page = self.caller.list(&(self.gateway)(), (prefix, delimiter), after, limit, at).await;
             let Some(PageSeen { objects, next, .. }) = page else { return };
             objects.iter().for_each(|seen| self.learn(seen));
             match next {
@@ -205,7 +227,23 @@ impl<E: vault::Context, G: Fn() -> (u32, Vault<E>) + Send + Sync> Client<E, G> {
         content.map_or(1000, |content| content.length)
     }
 
+    /// Some version of the key that is known to be an object's.
+    pub(super) fn any_known_version(&mut self, key: &str) -> Option<VersionId> {
+        self.any_known(key).map(|known| known.version)
+    }
+
+    /// A version of any kind that the client was told of.
+    pub(super) fn note(&mut self, key: &str, version: VersionId, time_ms: u64) {
+        if self.places.iter().all(|(_, noted, _)| *noted != version) {
+            self.places.push((key.to_owned(), version, time_ms));
+        }
+        if self.places.len() > PLACES {
+            self.places.remove(0);
+        }
+    }
+
     fn learn(&mut self, seen: &ObjectSeen) {
+        self.note(&seen.key, seen.version, seen.time_ms);
         let known = seen.write.map(|write| Known { version: seen.version, write });
         self.remember(&seen.key, known);
     }

@@ -15,6 +15,11 @@ pub(super) enum Wish {
     GetVersion,
     Head,
     List,
+    ListAt,
+    GetAt,
+    Hide,
+    Undelete,
+    ListVersions,
     Upload,
     UploadLarge,
 }
@@ -41,8 +46,9 @@ fn weighted<T: Copy>(random: &mut StdRng, choices: &[(u32, T)]) -> T {
 }
 
 pub(super) fn wish(random: &mut StdRng, weights: &Weights) -> Wish {
-    let Weights { put, copy, delete, get, get_range, get_version, head, list, upload, upload_large } =
+    let Weights { put, copy, delete, get, get_range, get_version, head, list, upload, upload_large, .. } =
         *weights;
+    let Weights { list_at, get_at, hide, undelete, list_versions, .. } = *weights;
     let choices = [
         (put, Wish::Put),
         (copy, Wish::Copy),
@@ -52,6 +58,11 @@ pub(super) fn wish(random: &mut StdRng, weights: &Weights) -> Wish {
         (get_version, Wish::GetVersion),
         (head, Wish::Head),
         (list, Wish::List),
+        (list_at, Wish::ListAt),
+        (get_at, Wish::GetAt),
+        (hide, Wish::Hide),
+        (undelete, Wish::Undelete),
+        (list_versions, Wish::ListVersions),
         (upload, Wish::Upload),
         (upload_large, Wish::UploadLarge),
     ];
@@ -91,6 +102,15 @@ pub(super) fn length(random: &mut StdRng, sizes: &Sizes) -> u64 {
 pub(super) fn range(random: &mut StdRng, about: u64) -> Range<u64> {
     let start = random.random_range(0..=about);
     start..start + random.random_range(0..=about)
+}
+
+/// How far before a time another is that is asked for, milliseconds: mostly not at all.
+pub(super) fn shift_ms(random: &mut StdRng) -> u64 {
+    match random.random_range(0..4) {
+        0 | 1 => 0,
+        2 => 1,
+        _ => random.random_range(0..3_000),
+    }
 }
 
 pub(super) fn think(random: &mut StdRng, plan: &WorkloadPlan) -> Duration {

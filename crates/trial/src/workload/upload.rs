@@ -7,12 +7,13 @@ use super::{
     attempt::{Caller, Stage, condition, metadata, outcome_of, pieces, written},
     client::Client,
     content, draw,
+    gate::Gate,
 };
 use crate::history::{Condition, Content, Operation, Outcome, Refusal, Seen};
 use proof::{UploadId, VersionId};
 use rand::RngExt as _;
 use std::ops::Range;
-use vault::{Error, Metadata, PART_LENGTH_MIN, Vault};
+use vault::{Error, Metadata, PART_LENGTH_MIN};
 
 /// Bytes of parts that are put twice, at most.
 const DOUBLE_MAX: u64 = 64 << 10;
@@ -25,7 +26,7 @@ struct Open {
     content: Content,
 }
 
-impl<E: vault::Context, G: Fn() -> (u32, Vault<E>) + Send + Sync> Client<E, G> {
+impl<E: vault::Context, G: Fn() -> Gate<E> + Send + Sync> Client<E, G> {
     /// Uploads an object in one part, or in several.
     pub(super) async fn upload(&mut self, key: &str, large: bool) {
         let last = draw::length(&mut self.random, &self.caller.plan.sizes).min(200 << 10);
@@ -38,18 +39,19 @@ impl<E: vault::Context, G: Fn() -> (u32, Vault<E>) + Send + Sync> Client<E, G> {
             if range.end - range.start <= DOUBLE_MAX && self.random.random_range(0..4) == 0 {
                 // Other bytes, which are replaced.
                 let other = 0..range.end - range.start;
-                self.caller.put_part((self.gateway)(), &open, number, None, other).await;
+                self.caller.put_part(&(self.gateway)(), &open, number, None, other).await;
             }
-            let etag = self.caller.put_part((self.gateway)(), &open, number, Some(open.content), range).await;
+            let etag =
+                self.caller.put_part(&(self.gateway)(), &open, number, Some(open.content), range).await;
             parts.extend(etag.map(|etag| (number, etag)));
         }
         let complete = parts.len() == if large { 2 } else { 1 };
         if !complete || self.random.random_range(0..5) == 0 {
-            return self.caller.abort((self.gateway)(), &open).await;
+            return self.caller.abort(&(self.gateway)(), &open).await;
         }
         let guard = self.condition(key);
         for _ in 0..2 {
-            let (outcome, done) = self.caller.complete((self.gateway)(), &open, parts.clone(), guard).await;
+            let (outcome, done) = self.caller.complete(&(self.gateway)(), &open, parts.clone(), guard).await;
             if let Some((version, write)) = done {
                 self.remember_written(key, Some(version), write);
             }
@@ -60,7 +62,8 @@ impl<E: vault::Context, G: Fn() -> (u32, Vault<E>) + Send + Sync> Client<E, G> {
     }
 
     async fn create_upload(&mut self, key: &str, length: u64) -> Option<Open> {
-        let (gateway, vault) = (self.gateway)();
+        let gate = (self.gateway)();
+        let vault = gate.vault();
         let place = self.caller.plan.place(key);
         let work = |id| async move {
             match vault.create_upload(place, Metadata::default()).await {
@@ -69,7 +72,7 @@ impl<E: vault::Context, G: Fn() -> (u32, Vault<E>) + Send + Sync> Client<E, G> {
             }
         };
         let operation = |_| Operation::CreateUpload { key: key.to_owned() };
-        let (upload, id) = self.caller.call(gateway, operation, work).await.1?;
+        let (upload, id) = self.caller.call(&gate, operation, work).await.1?;
         Some(Open { key: key.to_owned(), upload, content: Content { id, length } })
     }
 }
@@ -78,12 +81,13 @@ impl<E: vault::Context> Caller<E> {
     /// Puts a range of `content`, or of contents of this call's own, as a part; gives its ETag if that is done.
     async fn put_part(
         &self,
-        (gateway, vault): (u32, Vault<E>),
+        gate: &Gate<E>,
         open: &Open,
         number: u16,
         content: Option<Content>,
         range: Range<u64>,
     ) -> Option<String> {
+        let vault = gate.vault();
         let (seed, place, upload) = (self.content_seed(), self.plan.place(&open.key), open.upload);
         let of = move |id, range: &Range<u64>| content.unwrap_or(Content { id, length: range.end });
         let (key, asked) = (open.key.clone(), range.clone());
@@ -108,17 +112,18 @@ impl<E: vault::Context> Caller<E> {
                 },
             }
         };
-        self.call(gateway, operation, work).await.1
+        self.call(gate, operation, work).await.1
     }
 
     /// Gives the version and the id of the call that wrote it, if that is done.
     async fn complete(
         &self,
-        (gateway, vault): (u32, Vault<E>),
+        gate: &Gate<E>,
         open: &Open,
         parts: Vec<(u16, String)>,
         guard: Condition,
     ) -> (Outcome, Option<(VersionId, u64)>) {
+        let vault = gate.vault();
         let Open { key, upload, content } = open.clone();
         let place = self.plan.place(&key);
         let work = move |id| async move {
@@ -128,10 +133,11 @@ impl<E: vault::Context> Caller<E> {
             (outcome, version.map(|version| (version, id)))
         };
         let operation = |_| Operation::CompleteUpload { key, upload, content, condition: guard };
-        self.call(gateway, operation, work).await
+        self.call(gate, operation, work).await
     }
 
-    async fn abort(&self, (gateway, vault): (u32, Vault<E>), open: &Open) {
+    async fn abort(&self, gate: &Gate<E>, open: &Open) {
+        let vault = gate.vault();
         let Open { key, upload, .. } = open.clone();
         let place = self.plan.place(&key);
         let work = move |_| async move {
@@ -140,6 +146,6 @@ impl<E: vault::Context> Caller<E> {
                 Err(error) => (outcome_of(error, Stage::Submitting), None),
             }
         };
-        self.call(gateway, |_| Operation::AbortUpload { key, upload }, work).await;
+        self.call(gate, |_| Operation::AbortUpload { key, upload }, work).await;
     }
 }

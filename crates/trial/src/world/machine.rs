@@ -69,6 +69,8 @@ pub(super) struct Process {
     pub(super) clock: Clock,
     pub(super) wires: Wires,
     pub(super) stopper: Mutex<Stopper>,
+    /// Steps of tasks until the process is killed, if it is to be.
+    fuse: Arc<Mutex<Option<u32>>>,
     /// Weak: the machine holds the process.
     machine: Weak<Core>,
 }
@@ -81,6 +83,10 @@ impl Process {
             if self.life.is_over() {
                 return Poll::Pending;
             }
+            if self.burns_down() {
+                self.end(Ending::Killed(Loss::Process));
+                return Poll::Pending;
+            }
             match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(context))) {
                 Ok(polled) => polled,
                 Err(panic) => {
@@ -90,6 +96,22 @@ impl Process {
             }
         })
         .await
+    }
+
+    /// One step more of one task more. Whether it is one too many.
+    fn burns_down(&self) -> bool {
+        let mut fuse = self.fuse.lock();
+        match &mut *fuse {
+            None => false,
+            Some(0) => {
+                *fuse = None;
+                true
+            }
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+        }
     }
 
     fn end(&self, ending: Ending) {
@@ -123,6 +145,7 @@ struct Core {
 #[derive(Default)]
 struct State {
     running: Option<(Life, Handle<()>)>,
+    fuse: Arc<Mutex<Option<u32>>>,
     ending: Option<Ending>,
     waiting: Vec<oneshot::Sender<Ending>>,
 }
@@ -209,7 +232,9 @@ impl Machine {
         assert!(!self.running(), "{} runs a process already", self.0.name);
         self.0.disks.iter().for_each(Disk::begin);
         self.0.wires.begin(self.0.host);
+        let fuse = Arc::<Mutex<Option<u32>>>::default();
         let process = Arc::new(Process {
+            fuse: fuse.clone(),
             life: Life::default(),
             host: self.0.host,
             disks: self.0.disks.clone(),
@@ -230,6 +255,16 @@ impl Machine {
         let mut state = self.0.state.lock();
         state.ending = None;
         state.running = Some((life, root));
+        state.fuse = fuse;
+    }
+
+    /// Kills the process that runs, if one does, after so many more steps of its tasks: between two awaits, wherever
+    /// that happens to be.
+    pub fn kill_after(&self, steps: u32) {
+        let state = self.0.state.lock();
+        if state.running.is_some() {
+            *state.fuse.lock() = Some(steps);
+        }
     }
 
     /// Ends the process, if one runs, and takes from the disk what `loss` takes, even if none does.

@@ -4,7 +4,7 @@
 //! Production code runs unchanged on [`Context`], which is a runtime context of one process on one [`Machine`]. What a
 //! test does to a machine from outside is what happens to real ones: processes are killed and power fails
 //! ([`Machine::kill`]); disks fill up, fail, rot and are replaced ([`Disk`]); clocks are wrong ([`Clock`]); wires are
-//! slow, fall silent in one direction, or break ([`Wires`]).
+//! slow, fall silent in one direction, or break ([`Wires`]); what nodes say comes twice ([`echo`]).
 //!
 //! Everything follows from the deterministic runtime's seed. The runtime must be configured to catch panics, as a panic
 //! ends a process and not the world. Nothing of the world except a [`Snapshot`] may outlive the runtime's root task.
@@ -13,6 +13,7 @@ mod blob;
 mod clock;
 mod context;
 mod disk;
+pub mod echo;
 mod file;
 mod machine;
 mod pages;

@@ -4,10 +4,10 @@
 //! An order is built from its beginning. Next may be any call that was invoked before every call left has returned; the
 //! search goes back when none fits. The same calls in another order that lead to the same state need no second visit.
 //!
-//! Calls that need not have taken effect are optional. One is taken only together with a call that does not fit without
-//! it: in any order that explains all, an optional call that is not needed by the one after it can be moved behind that
+//! Calls that need not have taken effect are optional. They are taken only together with a call that does not fit without
+//! them: in any order that explains all, an optional call that is not needed by the one after it can be moved behind that
 //! one, which leaves the state as it was or overwrites what the optional call did; at the end it can be left out. That
-//! one is enough holds for a register: see `register`. Optional calls of one class are interchangeable.
+//! one is enough holds for a register; of a stack of versions several may have been hidden before one is seen. Optional calls of one class are interchangeable.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -45,6 +45,7 @@ pub(super) fn search<S: Clone + Eq + Hash>(
     calls: &[Interval],
     start: S,
     after: impl Fn(&S, usize) -> Option<S>,
+    together: usize,
     states_max: usize,
 ) -> Found<S> {
     assert!(calls.is_sorted_by_key(|call| call.invoked), "calls are in the order of their beginnings");
@@ -55,6 +56,7 @@ pub(super) fn search<S: Clone + Eq + Hash>(
         required,
         optional,
         after,
+        together,
         states_max,
         taken: vec![0; calls.len().div_ceil(64)],
         count: 0,
@@ -78,6 +80,8 @@ struct Search<'a, S, F> {
     required: Vec<usize>,
     optional: Vec<usize>,
     after: F,
+    /// Optional calls that are taken at once, at most.
+    together: usize,
     states_max: usize,
     /// Calls in the order so far: one bit each.
     taken: Vec<u64>,
@@ -112,7 +116,7 @@ impl<S: Clone + Eq + Hash, F: Fn(&S, usize) -> Option<S>> Search<'_, S, F> {
                 if self.go_on(&[call], &then, low)? {
                     return Ok(true);
                 }
-            } else if self.with_an_optional(state, call, before, low)? {
+            } else if self.with_optionals(state, &mut Vec::new(), call, before, low)? {
                 return Ok(true);
             }
         }
@@ -136,18 +140,34 @@ impl<S: Clone + Eq + Hash, F: Fn(&S, usize) -> Option<S>> Search<'_, S, F> {
         (next, before)
     }
 
-    /// Takes an optional call, and `call` after it.
-    fn with_an_optional(&mut self, state: &S, call: usize, before: u64, low: usize) -> Result<bool, TooMany> {
+    /// Takes an optional call or some more after `chain`, and `call` after them.
+    fn with_optionals(
+        &mut self,
+        state: &S,
+        chain: &mut Vec<usize>,
+        call: usize,
+        before: u64,
+        low: usize,
+    ) -> Result<bool, TooMany> {
         let mut tried = BTreeSet::new();
         for optional in self.optional.clone() {
             let Interval { invoked, class, .. } = self.calls[optional];
-            if invoked > before || self.is_taken(optional) || !tried.insert(class) {
+            let is_free = !self.is_taken(optional) && !chain.contains(&optional);
+            if invoked > before || !is_free || !tried.insert(class) {
                 continue;
             }
-            let then = (self.after)(state, optional).and_then(|then| (self.after)(&then, call));
-            if let Some(then) = then
-                && self.go_on(&[optional, call], &then, low)?
-            {
+            let Some(between) = (self.after)(state, optional) else { continue };
+            chain.push(optional);
+            let found = if let Some(then) = (self.after)(&between, call) {
+                let calls: Vec<_> = chain.iter().copied().chain([call]).collect();
+                self.go_on(&calls, &then, low)?
+            } else if chain.len() < self.together {
+                self.with_optionals(&between, chain, call, before, low)?
+            } else {
+                false
+            };
+            chain.pop();
+            if found {
                 return Ok(true);
             }
         }
@@ -197,7 +217,7 @@ mod tests {
 
     fn run(calls: &[(Interval, Call)]) -> Found<u8> {
         let intervals: Vec<_> = calls.iter().map(|(interval, _)| *interval).collect();
-        search(&intervals, 0, |state, index| after(state, calls[index].1), 10_000)
+        search(&intervals, 0, |state, index| after(state, calls[index].1), 1, 10_000)
     }
 
     /// By trying all orders of all subsets of optional calls.
@@ -261,7 +281,7 @@ mod tests {
         calls.push(interval(50, Some(99), Call::Read(77)));
         let intervals: Vec<_> = calls.iter().map(|(interval, _)| *interval).collect();
         let found =
-            |states_max| search(&intervals, 0, |state, index| after(state, calls[index].1), states_max);
+            |states_max| search(&intervals, 0, |state, index| after(state, calls[index].1), 1, states_max);
         assert_eq!(found(100), Found::Undecided);
         let Found::None { explained, next, .. } = found(1 << 20) else { panic!("nobody wrote it") };
         assert_eq!((explained, next.last()), (12, Some(&12)));

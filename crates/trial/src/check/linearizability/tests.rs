@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    check::sample::{Story, listed, lost, read, v, written},
+    check::sample::{Story, hide, listed, lost, read, v, versions, written},
     history::Condition,
 };
 
@@ -243,4 +243,85 @@ fn hundreds_of_calls_are_judged_at_once() {
     let first = story.history.call(0).unwrap().id;
     story.get("k", v(1), first);
     assert!(!check(&story.history).is_empty());
+}
+
+#[test]
+fn what_is_hidden_uncovers_what_is_below() {
+    let mut story = Story::new();
+    let (first, second) = (story.put("k", v(1)), story.put("k", v(2)));
+    story.hide("k", v(2));
+    story.get("k", v(1), first);
+    write(&mut story, Condition::IfVersion(v(2)), failed());
+    story.call(hide("k", v(2)), Outcome::Ok(Seen::Hidden(vec![])));
+    story.hide("k", v(1));
+    story.absent("k", None);
+    story.undelete("k", 1);
+    story.get("k", v(2), second);
+    story.undelete("k", 0);
+    story.delete("k", v(3));
+    story.undelete("k", 1);
+    story.get("k", v(2), second);
+    let page = [(3, None, false, Some(4)), (2, Some(second), true, None)];
+    let list =
+        Operation::ListVersions { prefix: String::new(), hidden: true, after: None, limit: 9, at: None };
+    story.call(list, versions("k", page.into_iter()));
+    write(&mut story, Condition::IfAbsent, failed());
+    accepted(&story);
+}
+
+#[test]
+fn a_hidden_version_that_is_current_is_found() {
+    let mut story = Story::new();
+    let (_, second) = (story.put("k", v(1)), story.put("k", v(2)));
+    story.hide("k", v(2));
+    story.get("k", v(2), second);
+    assert!(only(&story).contains("it has v1.0.0"));
+}
+
+#[test]
+fn hiding_twice_and_undeleting_what_is_there_are_found() {
+    let mut story = Story::new();
+    story.put("k", v(1));
+    story.hide("k", v(1));
+    story.hide("k", v(1));
+    assert!(only(&story).contains("it has nothing"));
+    let mut story = Story::new();
+    story.put("k", v(1));
+    story.undelete("k", 1);
+    assert!(only(&story).contains("it has v1.0.0"));
+    let mut story = Story::new();
+    story.put("k", v(1));
+    story.delete("k", v(2));
+    story.undelete("k", 0);
+    assert!(only(&story).contains("it has marker"));
+}
+
+#[test]
+fn several_of_unknown_outcome_may_explain_one_read() {
+    let tell = |hidden: &[u64]| {
+        let mut story = Story::new();
+        let first = story.put("k", v(1));
+        story.put("k", v(2));
+        story.put("k", v(3));
+        for version in hidden {
+            let lost_one = story.begin(1, hide("k", v(*version)));
+            story.end(lost_one, lost());
+        }
+        story.get("k", v(1), first);
+        check(&story.history).len()
+    };
+    assert_eq!((tell(&[2, 3]), tell(&[3, 2]), tell(&[3]), tell(&[2]), tell(&[])), (0, 0, 1, 1, 1));
+}
+
+#[test]
+fn a_marker_of_unknown_outcome_may_lie_below_what_was_hidden() {
+    let mut story = Story::new();
+    story.put("k", v(1));
+    let delete = story.begin_delete("k");
+    story.end(delete, lost());
+    story.put("k", v(9));
+    story.hide("k", v(9));
+    story.absent("k", Some(v(5)));
+    story.hide("k", v(5));
+    accepted(&story);
 }

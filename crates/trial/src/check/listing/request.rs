@@ -13,7 +13,7 @@ pub(super) struct Request<'a> {
 impl<'a> Request<'a> {
     pub(super) fn of(operation: &'a Operation) -> Option<Self> {
         match operation {
-            Operation::List { prefix, delimiter, after, limit } => Some(Self {
+            Operation::List { prefix, delimiter, after, limit, .. } => Some(Self {
                 prefix,
                 delimiter: delimiter.as_deref().filter(|delimiter| !delimiter.is_empty()),
                 after: after.as_ref(),
@@ -84,7 +84,13 @@ mod tests {
     use super::*;
 
     fn list(delimiter: Option<&str>, after: Option<After>) -> Operation {
-        Operation::List { prefix: "a".into(), delimiter: delimiter.map(str::to_owned), after, limit: 2 }
+        Operation::List {
+            prefix: "a".into(),
+            delimiter: delimiter.map(str::to_owned),
+            after,
+            limit: 2,
+            at: None,
+        }
     }
 
     #[test]

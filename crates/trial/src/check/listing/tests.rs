@@ -22,7 +22,8 @@ fn list(
     prefixes: &[&str],
     next: Option<After>,
 ) {
-    let operation = Operation::List { prefix: "a".into(), delimiter: Some("/".into()), after, limit: 2 };
+    let operation =
+        Operation::List { prefix: "a".into(), delimiter: Some("/".into()), after, limit: 2, at: None };
     let Outcome::Ok(Seen::Page(page)) = page(objects, prefixes) else { unreachable!("it is one") };
     story.call(operation, Outcome::Ok(Seen::Page(PageSeen { next, ..page })));
 }

@@ -2,20 +2,20 @@
 
 /// A set of heights: ranges, both ends within, ascending and apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Heights(Vec<(u64, u64)>);
+pub(in crate::check) struct Heights(Vec<(u64, u64)>);
 
 impl Heights {
     /// From one height to another, both within; none if that is below.
-    pub(super) fn between(from: u64, to: u64) -> Self {
+    pub(in crate::check) fn between(from: u64, to: u64) -> Self {
         Self(if from <= to { vec![(from, to)] } else { Vec::new() })
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::check) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Leaves what is in both.
-    pub(super) fn and(&mut self, other: &Self) {
+    pub(in crate::check) fn and(&mut self, other: &Self) {
         let ranges = self.0.iter().flat_map(|(from, to)| {
             let cut = move |(other_from, other_to): &(u64, u64)| (*from.max(other_from), *to.min(other_to));
             other.0.iter().map(cut).filter(|(from, to)| from <= to)
@@ -23,8 +23,26 @@ impl Heights {
         self.0 = ranges.collect();
     }
 
+    /// Takes away what is in the other.
+    pub(in crate::check) fn without(&mut self, other: &Self) {
+        let (mut outside, mut from) = (Self::default(), Some(0));
+        for (start, end) in &other.0 {
+            if let Some(from) = from.filter(|from| from < start) {
+                outside.0.push((from, start - 1));
+            }
+            from = end.checked_add(1);
+        }
+        outside.0.extend(from.map(|from| (from, u64::MAX)));
+        self.and(&outside);
+    }
+
+    /// Whether it has this height.
+    pub(in crate::check) fn has(&self, height: u64) -> bool {
+        self.0.iter().any(|(from, to)| (*from..=*to).contains(&height))
+    }
+
     /// Adds the other's.
-    pub(super) fn or(&mut self, other: Self) {
+    pub(in crate::check) fn or(&mut self, other: Self) {
         self.0.extend(other.0);
         self.0.sort_unstable();
         let mut merged: Vec<(u64, u64)> = Vec::new();
@@ -67,9 +85,18 @@ mod tests {
                     expected = &expected & &set(c);
                     assert_eq!(all(&heights), expected);
                     assert_eq!(heights.is_empty(), expected.is_empty());
+                    let mut without = Heights::between(a.0, a.1);
+                    let mut taken = Heights::between(b.0, b.1);
+                    taken.or(Heights::between(c.0, c.1));
+                    without.without(&taken);
+                    assert_eq!(all(&without), &set(a) - &all(&taken));
+                    assert!((0..12).all(|height| without.has(height) == all(&without).contains(&height)));
                 }
             }
         }
+        let mut none = Heights::between(3, u64::MAX);
+        none.without(&Heights::between(0, u64::MAX));
+        assert!(none.is_empty());
         let mut all = Heights::between(0, u64::MAX);
         all.or(Heights::between(5, u64::MAX));
         assert_eq!(all, Heights::between(0, u64::MAX));

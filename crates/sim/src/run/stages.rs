@@ -1,0 +1,156 @@
+//! The stages of a run: faults, calm, healing.
+
+use super::{
+    Done, PATIENCE, SETTLE,
+    people::{Doors, open},
+};
+use crate::{
+    faults::{Faults, GatewayEvent},
+    network::Network,
+};
+use commonware_macros::select;
+use commonware_runtime::{Clock as _, deterministic};
+use std::{collections::BTreeSet, time::Duration};
+use trial::{
+    plan::Plan,
+    workload::Gate,
+    world::{Context, Loss},
+};
+
+/// Lets all faults of the plan happen, one after the other, until the last is over.
+pub(super) async fn storm(
+    context: &deterministic::Context,
+    faults: &mut Faults,
+    network: &mut Network,
+    doors: &Doors,
+    looking: &Gate<Context>,
+    violations: &mut Vec<String>,
+) {
+    while let Some(at) = faults.next_at() {
+        context.sleep_until(at).await;
+        if let Some(healing) = faults.must_heal() {
+            heal(context, looking, healing, violations).await;
+        }
+        match faults.step(network).await {
+            Some(GatewayEvent::Kill(gateway)) => network.gateways[gateway].kill(Loss::Process),
+            Some(GatewayEvent::Trap(gateway, steps)) => doors.0.lock()[gateway].trap().set(steps),
+            Some(GatewayEvent::Start { gateway, trapped }) => {
+                if let Some(panic) = network.gateways[gateway].panicked() {
+                    violations.push(format!("panic: gateway {gateway}: {panic}"));
+                }
+                if trapped {
+                    let in_a_write = !network.gateways[gateway].running();
+                    faults.count(if in_a_write { "gateway crash in a write" } else { "gateway crash" });
+                }
+                network.gateways[gateway].kill(Loss::Process);
+                let gate = open(network, gateway).await;
+                doors.0.lock()[gateway] = gate;
+            }
+            None => {}
+        }
+    }
+}
+
+/// Waits until these nodes lack nothing. Empties the set.
+pub(super) async fn heal(
+    context: &deterministic::Context,
+    looking: &Gate<Context>,
+    healing: &mut BTreeSet<usize>,
+    violations: &mut Vec<String>,
+) {
+    let vault = looking.vault();
+    let until = context.current() + SETTLE;
+    loop {
+        let status = vault.status().await;
+        let height = status.height();
+        let is_healed = |node: &usize| {
+            let shards = status.nodes[*node].shards.as_ref();
+            shards.is_ok_and(|shards| shards.missing == 0 && shards.referenced_height >= height)
+        };
+        healing.retain(|node| !is_healed(node));
+        if healing.is_empty() {
+            return;
+        }
+        if context.current() >= until {
+            let lacks = |node: &usize| format!("{node}: {:?}", status.nodes[*node].shards);
+            let lacks: Vec<_> = healing.iter().map(lacks).collect();
+            violations.push(format!(
+                "healing: after {} s nodes still lack shards: {}",
+                SETTLE.as_secs(),
+                lacks.join(", ")
+            ));
+            healing.clear();
+            return;
+        }
+        context.sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Waits until nodes whose shards rotted have read all of them again, from the first to the last.
+pub(super) async fn scrub(
+    context: &deterministic::Context,
+    network: &Network,
+    plan: &Plan,
+    violations: &mut Vec<String>,
+) {
+    let until = context.current() + SETTLE;
+    for node in (0..plan.n).filter(|node| plan.rots(*node) && plan.heals(*node)) {
+        // The pass that is going on may have gone past what rotted.
+        let (mut passes, mut last) = (0, None);
+        while passes < 2 {
+            if let Some(alive) = network.alive(node) {
+                let status = alive.shards.status();
+                if status.held == 0 {
+                    break;
+                }
+                // A node that starts again counts from zero.
+                passes += u64::from(last.is_some_and(|last| status.scrubbed_passes > last));
+                last = Some(status.scrubbed_passes);
+            }
+            if context.current() >= until {
+                violations.push(format!("healing: node {node} has not scrubbed all its shards in time"));
+                break;
+            }
+            context.sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+/// Waits for clients to finish what they were asked to do.
+pub(super) async fn wait(context: &deterministic::Context, done: Done, violations: &mut Vec<String>) {
+    select! {
+        done = done => if done.is_err() {
+            violations.push("the run itself: clients ended in a panic".into());
+        },
+        _ = context.sleep(PATIENCE) => violations.push("progress: clients are stuck".into()),
+    }
+}
+
+/// Waits until every node that is not faulty for good is where the others are.
+pub(super) async fn settle(
+    context: &deterministic::Context,
+    network: &Network,
+    plan: &Plan,
+    violations: &mut Vec<String>,
+) {
+    let expected: Vec<usize> = (0..plan.n).filter(|node| !plan.lasting(*node)).collect();
+    let goal = expected.iter().map(|node| network.height(*node)).max().unwrap_or(0);
+    let until = context.current() + SETTLE;
+    loop {
+        let behind: Vec<_> = expected.iter().filter(|node| network.height(**node) < goal.max(1)).collect();
+        if behind.is_empty() {
+            return;
+        }
+        if context.current() >= until {
+            let heights: Vec<_> =
+                behind.iter().map(|node| format!("{node} at {}", network.height(**node))).collect();
+            violations.push(format!(
+                "progress: {} s after all faults some nodes have not reached height {goal}: {}",
+                SETTLE.as_secs(),
+                heights.join(", ")
+            ));
+            return;
+        }
+        context.sleep(Duration::from_millis(100)).await;
+    }
+}

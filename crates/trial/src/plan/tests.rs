@@ -1,0 +1,61 @@
+use super::*;
+
+/// When each node is faulty, per the plan: from, to.
+fn spans(plan: &Plan) -> Vec<(usize, u64, u64)> {
+    let mut spans: Vec<_> = plan.adversaries.keys().map(|node| (*node, 0, u64::MAX)).collect();
+    for (at_ms, fault) in &plan.faults {
+        match fault {
+            Fault::Crash { node, for_ms, .. }
+            | Fault::Storage { node, for_ms, .. }
+            | Fault::DiskErrors { node, for_ms, .. }
+            | Fault::DiskFull { node, for_ms }
+            | Fault::DiskSlow { node, for_ms, .. }
+            | Fault::Cut { node, for_ms, .. }
+            | Fault::Slow { node, for_ms, .. }
+            | Fault::Clock { node, for_ms, .. } => spans.push((*node, *at_ms, at_ms + for_ms)),
+            Fault::Wipe { node, .. }
+            | Fault::Rollback { node, .. }
+            | Fault::Twin { node, .. }
+            | Fault::Rotten { node, .. } => {
+                spans.push((*node, *at_ms, u64::MAX));
+            }
+            _ => {}
+        }
+    }
+    spans
+}
+
+#[test]
+fn at_most_f_nodes_are_faulty_at_a_time() {
+    let wishes = Wishes { kind: Some(Kind::Within), ..Wishes::default() };
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in 0..2_000 {
+        let plan = Plan::draw(seed, &wishes);
+        let spans = spans(&plan);
+        for (_, from, _) in &spans {
+            let faulty: std::collections::BTreeSet<_> =
+                spans.iter().filter(|(_, a, b)| a <= from && from < b).map(|(node, ..)| node).collect();
+            assert!(faulty.len() <= plan.f(), "{plan}");
+        }
+        assert!(plan.faults.iter().all(|(at_ms, _)| *at_ms < plan.calm_ms), "{plan}");
+        seen.extend(plan.faults.iter().map(|(_, fault)| fault.name()));
+    }
+    assert!(seen.len() >= 17, "every kind of fault is drawn: {seen:?}");
+}
+
+#[test]
+fn beyond_loses_more_than_f_and_at_most_2f_disks() {
+    let wishes = Wishes { kind: Some(Kind::Beyond), ..Wishes::default() };
+    for seed in 0..200 {
+        let plan = Plan::draw(seed, &wishes);
+        let lost = (0..plan.n).filter(|node| plan.lasting(*node)).count();
+        assert!(lost > plan.f() && lost <= 2 * plan.f(), "{plan}");
+    }
+}
+
+#[test]
+fn a_seed_is_a_plan() {
+    let plan = |seed| Plan::draw(seed, &Wishes::default()).to_string();
+    assert_eq!(plan(7), plan(7));
+    assert_ne!(plan(7), plan(8));
+}
