@@ -14,6 +14,7 @@ pub(crate) mod put;
 pub(crate) mod receipt;
 pub(crate) mod restore;
 pub(crate) mod rm;
+pub(crate) mod salvage;
 pub(crate) mod stat;
 pub(crate) mod status;
 pub(crate) mod tenant;
