@@ -278,3 +278,197 @@ fn next_of(bytes: &[u8], network: &Digest) -> usize {
     let found = bytes.get(1..).and_then(|rest| rest.windows(first.len()).position(|at| at == first));
     found.map_or_else(|| bytes.len().saturating_sub(31).max(1), |at| at + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use commonware_codec::{Encode as _, EncodeSize as _, Write as _};
+    use proof::{Genesis, SecretKey, merkle, wire::List};
+
+    /// A chain of empty blocks, with a certificate for each.
+    struct Sample {
+        genesis: Genesis,
+        keys: Vec<SecretKey>,
+        blocks: Vec<Block>,
+    }
+
+    fn sample(length: u64) -> Sample {
+        let mut keys: Vec<SecretKey> = (0..4).map(|i| SecretKey::from_seed([i; 32])).collect();
+        keys.sort_unstable_by_key(SecretKey::public_key);
+        let public: Vec<_> = keys.iter().map(SecretKey::public_key).collect();
+        let genesis = Genesis {
+            name: proof::wire::Octets::new("test".as_bytes()).unwrap(),
+            created_ms: 1,
+            committee: Committee::new(0, public.clone()).unwrap(),
+            approvers: List::new(public).unwrap(),
+            approvals_needed: 1,
+            tenants: List::default(),
+        };
+        let mut blocks =
+            vec![Block::genesis(&genesis, commonware_cryptography::sha256::Digest([7; 32]), 0, 1)];
+        for height in 1..=length {
+            let parent = &blocks.last().unwrap().header;
+            let header = Header {
+                height,
+                view: height,
+                parent_view: height - 1,
+                parent: parent.digest(),
+                transactions_root: merkle::root(&[]),
+                ..parent.clone()
+            };
+            blocks.push(Block { header, transactions: List::default(), outcomes: List::default() });
+        }
+        Sample { genesis, keys, blocks }
+    }
+
+    impl Sample {
+        fn certificate(&self, height: usize, signers: std::ops::Range<u8>) -> Finalization {
+            let block = &self.blocks[height].header;
+            let mut finalization = Finalization {
+                epoch: 0,
+                view: block.view,
+                parent_view: block.parent_view,
+                block: block.digest(),
+                committee_size: 4,
+                signatures: signers.clone().map(|node| (node, proof::Signature([0; 64]))).collect(),
+            };
+            // The proposal is what comes before the committee's size.
+            let proposal = finalization.encode();
+            let proposal = &proposal[..3 + 32];
+            let namespace = [self.genesis.consensus_namespace(), b"_FINALIZE".to_vec()].concat();
+            for (node, signature) in &mut finalization.signatures {
+                *signature = self.keys[usize::from(*node)].sign(&namespace, proposal);
+            }
+            finalization
+        }
+
+        /// Values as an archive has them: each with four bytes of a checksum behind it, all behind a preface.
+        fn file<T: commonware_codec::Write + commonware_codec::EncodeSize>(values: &[T]) -> Vec<u8> {
+            let mut bytes = vec![0; 4096];
+            for value in values {
+                bytes.reserve(value.encode_size());
+                value.write(&mut bytes);
+                bytes.extend([0xcc; 4]);
+            }
+            bytes
+        }
+
+        fn prove(&self, files: &[(bool, Vec<u8>)]) -> Proven {
+            let mut archive = Archive::new(self.genesis.id(), self.genesis.committee.clone());
+            for certificates in [false, true] {
+                for (number, (_, bytes)) in (0..).zip(files).filter(|(_, file)| file.0 == certificates) {
+                    if certificates {
+                        archive.add_finalizations(number, bytes.as_slice()).unwrap();
+                    } else {
+                        archive.add_blocks(number, bytes.as_slice()).unwrap();
+                    }
+                }
+            }
+            let read = |spot: Spot, length: usize| {
+                let bytes = &files[spot.file as usize].1[spot.offset as usize..];
+                Ok(Bytes::copy_from_slice(&bytes[..length.min(bytes.len())]))
+            };
+            let proven = archive.prove(read);
+            for block in &proven.blocks {
+                assert_eq!(read_block(block, read).unwrap(), self.blocks[block.height as usize]);
+            }
+            proven
+        }
+    }
+
+    fn heights(proven: &Proven) -> Vec<u64> {
+        proven.blocks.iter().map(|block| block.height).collect()
+    }
+
+    #[test]
+    fn one_certificate_proves_all_below() {
+        let sample = sample(20);
+        let blocks = (false, Sample::file(&sample.blocks[1..]));
+        let proven = sample.prove(&[blocks, (true, Sample::file(&[sample.certificate(15, 0..3)]))]);
+        assert_eq!(heights(&proven), (1..=15).collect::<Vec<_>>());
+        assert_eq!((proven.newest.unwrap().view, proven.unproven_to), (15, Some(20)));
+        assert!(proven.missing.is_empty());
+    }
+
+    #[test]
+    fn files_complete_one_another_and_gaps_are_told() {
+        let sample = sample(20);
+        let one = (false, Sample::file(&sample.blocks[1..8]));
+        let two = (false, Sample::file(&sample.blocks[6..=20]));
+        let certificates = [5, 20].map(|height| sample.certificate(height, 1..4));
+        let both = sample.prove(&[one.clone(), two.clone(), (true, Sample::file(&certificates))]);
+        assert_eq!(heights(&both), (1..=20).collect::<Vec<_>>());
+        // Block 10 is nowhere: what is below is proven by its own certificate, as far as that goes.
+        let mut holed = two.1.clone();
+        let size = sample.blocks[1].encode_size() + 4;
+        holed[4096 + 4 * size + 50] ^= 1;
+        let proven = sample.prove(&[one, (false, holed), (true, Sample::file(&certificates))]);
+        assert_eq!(heights(&proven), (1..=5).chain(11..=20).collect::<Vec<_>>());
+        assert_eq!(proven.missing, [6..=10]);
+    }
+
+    #[test]
+    fn what_no_quorum_signed_is_not_believed() {
+        let sample = sample(5);
+        let blocks = (false, Sample::file(&sample.blocks[1..]));
+        let few = sample.certificate(5, 0..2);
+        let mut forged = sample.certificate(4, 0..3);
+        forged.signatures[1].1 = few.signatures[0].1;
+        let good = sample.certificate(3, 0..3);
+        let proven =
+            sample.prove(&[blocks.clone(), (true, Sample::file(&[few.clone(), forged.clone(), good]))]);
+        assert_eq!(heights(&proven), [1, 2, 3]);
+        assert_eq!(proven.unproven_to, Some(5));
+        let proven = sample.prove(&[blocks.clone(), (true, Sample::file(&[few, forged.clone()]))]);
+        assert_eq!((heights(&proven), proven.newest), (vec![], None));
+        // A bad certificate does not hide a good one over the same block.
+        let both = [forged, sample.certificate(4, 0..4)];
+        assert_eq!(heights(&sample.prove(&[blocks, (true, Sample::file(&both))])), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn another_network_counts_for_nothing() {
+        let (sample, mut other) = (sample(5), sample(5));
+        other.genesis.created_ms = 2;
+        let files = [
+            (false, Sample::file(&sample.blocks[1..])),
+            (true, Sample::file(&[sample.certificate(5, 0..4)])),
+        ];
+        assert!(heights(&other.prove(&files)).is_empty());
+    }
+
+    /// Wherever a byte is damaged, what is proven is a part of the chain, and nearly all of it.
+    #[test]
+    fn damage_costs_what_it_hits() {
+        let sample = sample(12);
+        let blocks = Sample::file(&sample.blocks[1..]);
+        let all: Vec<Finalization> = (1..=12).map(|height| sample.certificate(height, 0..3)).collect();
+        let certificates = Sample::file(&all);
+        for at in (4096..blocks.len()).step_by(29) {
+            let mut damaged = blocks.clone();
+            damaged[at] ^= 0x10;
+            let proven = sample.prove(&[(false, damaged), (true, certificates.clone())]);
+            assert!(heights(&proven).len() >= 11, "byte {at}");
+        }
+        for at in (4096..certificates.len()).step_by(31) {
+            let mut damaged = certificates.clone();
+            damaged[at] ^= 0x10;
+            let proven = sample.prove(&[(false, blocks.clone()), (true, damaged)]);
+            assert!(heights(&proven).len() >= 11, "byte {at}");
+        }
+    }
+
+    /// Values that straddle what is read at a time.
+    #[test]
+    fn windows_hide_nothing() {
+        let sample = sample(40);
+        let far = WINDOW - Block::max_encode_size(&()) / 2;
+        let padding = [WINDOW - 100, far, 2 * WINDOW - 700];
+        for padding in padding {
+            let bytes = [vec![3; padding], Sample::file(&sample.blocks[1..])].concat();
+            let proven =
+                sample.prove(&[(false, bytes), (true, Sample::file(&[sample.certificate(40, 0..3)]))]);
+            assert_eq!(heights(&proven).len(), 40);
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use crate::{
     commands::{
         diff, drill, gateway, get, init, key, log, ls, mb, node, put, receipt, restore, rm, salvage, stat,
-        status, tenant, undelete, up, verify, versions,
+        status, survey, tenant, undelete, up, verify, versions,
     },
     failure::Failure,
     gateway::{Gateway, GatewayConfig},
@@ -110,6 +110,7 @@ enum Command {
     Verify(verify::Arguments),
     Drill(drill::Arguments),
     Salvage(salvage::Arguments),
+    Survey(survey::Arguments),
     Tenant(tenant::Arguments),
     Key(key::Arguments),
     Init(init::Arguments),
@@ -142,6 +143,7 @@ impl Cli {
             Command::Verify(arguments) => verify::run(&global, &arguments).map(|()| done),
             Command::Drill(arguments) => drill::run(&global, &arguments),
             Command::Salvage(arguments) => salvage::run(&global, &arguments),
+            Command::Survey(arguments) => survey::run(&global, &arguments),
             Command::Tenant(arguments) => tenant::run(&global, &arguments).map(|()| done),
             Command::Key(arguments) => key::run(&global, &arguments).map(|()| done),
             Command::Init(arguments) => init::run(&global, &arguments).map(|()| done),

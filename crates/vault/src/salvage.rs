@@ -23,10 +23,10 @@ use chain::{
 };
 use ledger::{APPLIED, BlockContext, Effect, effects};
 use proof::{
-    BucketName, Digest, Genesis, Manifest, ObjectKey, TenantId, VersionId,
+    BucketName, Committee, Digest, Genesis, Manifest, ObjectKey, TenantId, VersionId,
     entry::VersionEntry,
     manifest::{Page, PageRef},
-    transaction::{Payload, Place},
+    transaction::{Operation, Payload, Place},
     wire::DecodeExt as _,
 };
 use shards::bare::{BareShard, Files, Found, Log};
@@ -215,10 +215,119 @@ pub enum SalvageError {
     Write(#[from] io::Error),
 }
 
-/// Reads a tenant's objects from shard logs.
-pub struct Salvage<F> {
+/// The shard logs of some nodes.
+pub struct Shelf<F> {
     logs: Vec<Log<F>>,
     code: Code,
+}
+
+impl<F: Files> Shelf<F> {
+    /// Of a network whose nodes these are.
+    pub fn new(committee: &Committee, logs: Vec<Log<F>>) -> Self {
+        let code = Code::new(committee.k(), committee.n()).expect("a committee's numbers are a code's");
+        Self { logs, code }
+    }
+
+    /// A chunk's ciphertext, from any k different shards.
+    fn chunk(&self, id: &Digest) -> Result<Bytes, SalvageError> {
+        let needed = self.code.k();
+        let (mut shards, mut damaged) = (BTreeMap::<usize, CheckedShard>::new(), 0);
+        let mut opening = None;
+        for log in &self.logs {
+            match log.shard(id) {
+                Found::Whole(BareShard { index, opening: of, bytes }) => {
+                    // The id binds the opening, so all that are found are equal.
+                    if let Ok(shard) = self.code.check_shard(&of, index, bytes) {
+                        shards.insert(index, shard);
+                        opening = Some(of);
+                    } else {
+                        damaged += 1;
+                    }
+                }
+                Found::Damaged => damaged += 1,
+                Found::Nothing => {}
+            }
+            if shards.len() == needed {
+                break;
+            }
+        }
+        let shards: Vec<_> = shards.into_values().collect();
+        match opening {
+            Some(opening) if shards.len() >= needed => self.code.decode(&opening, &shards).map_err(|_| {
+                Error::Damaged(format!("chunk {id}: its writer did not encode it consistently")).into()
+            }),
+            _ => Err(SalvageError::TooFew { chunk: *id, whole: shards.len(), damaged, needed }),
+        }
+    }
+
+    fn page(&self, reference: &PageRef) -> Result<Page, SalvageError> {
+        let mut damaged = false;
+        for log in &self.logs {
+            match log.page(&reference.id) {
+                Found::Whole(page) if matches(&page, reference) => return Ok(page),
+                Found::Nothing => {}
+                Found::Whole(_) | Found::Damaged => damaged = true,
+            }
+        }
+        Err(SalvageError::NoPage { page: reference.id, damaged })
+    }
+
+    /// Of how many different shards each chunk of a manifest has, whole: the least. All of them are read.
+    pub fn redundancy(&self, manifest: &Manifest) -> usize {
+        let mut least = self.code.n();
+        let mut look = |page: &Page| {
+            for chunk in page.chunks() {
+                let whole = self.logs.iter().filter_map(|log| match log.shard(chunk) {
+                    Found::Whole(BareShard { index, opening, bytes }) => {
+                        self.code.check_shard(&opening, index, bytes).is_ok().then_some(index)
+                    }
+                    _ => None,
+                });
+                least = least.min(whole.collect::<BTreeSet<_>>().len());
+            }
+        };
+        match manifest {
+            Manifest::Direct(page) => look(page),
+            Manifest::Paged(pages) => {
+                for reference in pages.iter() {
+                    match self.page(reference) {
+                        Ok(page) => look(&page),
+                        Err(_) => return 0,
+                    }
+                }
+            }
+        }
+        least
+    }
+}
+
+/// The payload of every version of every tenant that a final block added: `None` for one that is in the block itself.
+pub fn payloads(block: &Block) -> impl Iterator<Item = Option<Manifest>> {
+    let applied = block.transactions.iter().zip(block.outcomes.iter());
+    let applied = applied.filter(|(_, outcome)| **outcome == APPLIED);
+    applied.flat_map(|(signed, _)| {
+        signed.transaction.operations.iter().filter_map(|operation| {
+            // Parts are what completed uploads consist of.
+            let body = match operation {
+                Operation::PutPart(_) => None,
+                operation => operation.body(),
+            }?;
+            Some(match &body.payload {
+                Payload::Inline(_) => None,
+                Payload::Stored(stored) => {
+                    let bytes = signed.attachment(&stored.manifest).expect("a block has what it names");
+                    Some(
+                        Manifest::decode(bytes.clone()).expect("the ledger admits none that does not decode"),
+                    )
+                }
+            })
+        })
+    })
+}
+
+/// Reads a tenant's objects from shard logs.
+pub struct Salvage<F> {
+    shelf: Shelf<F>,
     key: TenantKey,
     genesis: Genesis,
     tenant: TenantId,
@@ -232,9 +341,8 @@ impl<F: Files> Salvage<F> {
         master_key: &Zeroizing<[u8; 32]>,
         logs: Vec<Log<F>>,
     ) -> Self {
-        let committee = &genesis.committee;
-        let code = Code::new(committee.k(), committee.n()).expect("a committee's numbers are a code's");
-        Self { logs, code, key: TenantKey::new(**master_key), genesis, tenant }
+        let shelf = Shelf::new(&genesis.committee, logs);
+        Self { shelf, key: TenantKey::new(**master_key), genesis, tenant }
     }
 
     /// Opens a version, given the final block that has it. Errors: `Damaged`.
@@ -281,7 +389,7 @@ impl<F: Files> Salvage<F> {
             PayloadView::Inline(ciphertext) => {
                 let key = SegmentKey::new(*object.contents.sealed.data_key.bytes());
                 let plaintext =
-                    blob::open_chunk(&self.code, &key, 0, ciphertext).map_err(|_| undecryptable())?;
+                    blob::open_chunk(&self.shelf.code, &key, 0, ciphertext).map_err(|_| undecryptable())?;
                 Ok(take(&plaintext)?)
             }
             PayloadView::Manifest(Manifest::Direct(page)) => {
@@ -290,7 +398,7 @@ impl<F: Files> Salvage<F> {
             }
             PayloadView::Manifest(Manifest::Paged(pages)) => {
                 for (reference, place) in pages_within(pages, &whole)? {
-                    let page = self.page(&reference)?;
+                    let page = self.shelf.page(&reference)?;
                     self.chunks(object, locate(&page, place, &whole)?, &mut take)?;
                 }
                 Ok(())
@@ -308,8 +416,8 @@ impl<F: Files> Salvage<F> {
         for located in located {
             let key = blob::unwrap_segment_key(&data_key, located.segment, &located.sealed_key)
                 .map_err(|_| undecryptable())?;
-            let ciphertext = self.chunk(&located.id)?;
-            let plaintext = blob::open_chunk(&self.code, &key, located.number, &ciphertext)
+            let ciphertext = self.shelf.chunk(&located.id)?;
+            let plaintext = blob::open_chunk(&self.shelf.code, &key, located.number, &ciphertext)
                 .map_err(|_| undecryptable())?;
             if plaintext.len() as u64 != located.length {
                 return Err(Error::Damaged("a chunk is not as long as its manifest says".into()).into());
@@ -317,50 +425,6 @@ impl<F: Files> Salvage<F> {
             take(&plaintext)?;
         }
         Ok(())
-    }
-
-    /// A chunk's ciphertext, from any k different shards.
-    fn chunk(&self, id: &Digest) -> Result<Bytes, SalvageError> {
-        let needed = self.code.k();
-        let (mut shards, mut damaged) = (BTreeMap::<usize, CheckedShard>::new(), 0);
-        let mut opening = None;
-        for log in &self.logs {
-            match log.shard(id) {
-                Found::Whole(BareShard { index, opening: of, bytes }) => {
-                    // The id binds the opening, so all that are found are equal.
-                    if let Ok(shard) = self.code.check_shard(&of, index, bytes) {
-                        shards.insert(index, shard);
-                        opening = Some(of);
-                    } else {
-                        damaged += 1;
-                    }
-                }
-                Found::Damaged => damaged += 1,
-                Found::Nothing => {}
-            }
-            if shards.len() == needed {
-                break;
-            }
-        }
-        let shards: Vec<_> = shards.into_values().collect();
-        match opening {
-            Some(opening) if shards.len() >= needed => self.code.decode(&opening, &shards).map_err(|_| {
-                Error::Damaged(format!("chunk {id}: its writer did not encode it consistently")).into()
-            }),
-            _ => Err(SalvageError::TooFew { chunk: *id, whole: shards.len(), damaged, needed }),
-        }
-    }
-
-    fn page(&self, reference: &PageRef) -> Result<Page, SalvageError> {
-        let mut damaged = false;
-        for log in &self.logs {
-            match log.page(&reference.id) {
-                Found::Whole(page) if matches(&page, reference) => return Ok(page),
-                Found::Nothing => {}
-                Found::Whole(_) | Found::Damaged => damaged = true,
-            }
-        }
-        Err(SalvageError::NoPage { page: reference.id, damaged })
     }
 }
 

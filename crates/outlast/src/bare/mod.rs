@@ -5,8 +5,10 @@
 
 mod names;
 mod salvage;
+mod survey;
 
-pub(crate) use salvage::{Key, Salvaged, Task, salvage};
+pub(crate) use salvage::{Key, LIST, Salvaged, Task, salvage};
+pub(crate) use survey::{Survey, survey};
 
 use crate::failure::{Exit, Failure};
 use bytes::Bytes;

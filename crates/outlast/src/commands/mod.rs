@@ -17,6 +17,7 @@ pub(crate) mod rm;
 pub(crate) mod salvage;
 pub(crate) mod stat;
 pub(crate) mod status;
+pub(crate) mod survey;
 pub(crate) mod tenant;
 pub(crate) mod undelete;
 pub(crate) mod up;
