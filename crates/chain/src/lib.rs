@@ -2,6 +2,7 @@
 
 pub mod application;
 pub mod applied;
+pub mod bare;
 pub mod block;
 pub mod client;
 pub mod engine;

@@ -2,8 +2,8 @@
 
 use crate::{
     commands::{
-        diff, drill, gateway, get, init, key, log, ls, mb, node, put, receipt, restore, rm, stat, status,
-        tenant, undelete, up, verify, versions,
+        diff, drill, gateway, get, init, key, log, ls, mb, node, put, receipt, restore, rm, salvage, stat,
+        status, survey, tenant, undelete, up, verify, versions,
     },
     failure::Failure,
     gateway::{Gateway, GatewayConfig},
@@ -31,6 +31,7 @@ Examples:
   outlast status                          how the network is
   outlast undelete photos                 bring back what was deleted
   outlast drill                           delete a node while writing, and count what is lost
+  outlast salvage outlast-data --out DIR  read what is left, without any node running
 
 Exit codes: 0 done, 1 failed, 2 arguments make no sense, 3 no such thing, 4 network not available,
 5 configuration, 6 port or directory in use, 7 not proven, 8 exists already. `status` and `drill` have their own."
@@ -108,6 +109,8 @@ enum Command {
     Receipt(receipt::Arguments),
     Verify(verify::Arguments),
     Drill(drill::Arguments),
+    Salvage(salvage::Arguments),
+    Survey(survey::Arguments),
     Tenant(tenant::Arguments),
     Key(key::Arguments),
     Init(init::Arguments),
@@ -139,6 +142,8 @@ impl Cli {
             Command::Receipt(arguments) => receipt::run(&global, &arguments).map(|()| done),
             Command::Verify(arguments) => verify::run(&global, &arguments).map(|()| done),
             Command::Drill(arguments) => drill::run(&global, &arguments),
+            Command::Salvage(arguments) => salvage::run(&global, &arguments),
+            Command::Survey(arguments) => survey::run(&global, &arguments),
             Command::Tenant(arguments) => tenant::run(&global, &arguments).map(|()| done),
             Command::Key(arguments) => key::run(&global, &arguments).map(|()| done),
             Command::Init(arguments) => init::run(&global, &arguments).map(|()| done),

@@ -3,6 +3,7 @@
 //! Read `layout` for where things are, `founding` for how a network comes to be, `supervisor` for how it is kept
 //! running, `gateway` for how the vault is opened; then `commands`, one file each.
 
+mod bare;
 mod changes;
 mod cli;
 mod commands;

@@ -4,7 +4,9 @@
 //! [`Server`]. A gateway disperses, certifies and fetches through a [`Client`] over one link to each node. The
 //! messages between them are in [`wire`]. A node gets back what it lost through a [`Healer`], which is a client of the
 //! other nodes.
+//! A directory whose node is gone is read through [`bare`].
 
+pub mod bare;
 mod client;
 mod heal;
 mod pace;

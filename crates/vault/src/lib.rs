@@ -54,6 +54,7 @@ mod objects;
 mod past;
 mod reader;
 mod receipts;
+pub mod salvage;
 mod sealed;
 mod status;
 mod tenants;

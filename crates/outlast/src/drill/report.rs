@@ -15,6 +15,7 @@ pub(crate) struct Tally {
     writing_done: AtomicBool,
     reads_checked: AtomicU64,
     false_reads: AtomicU64,
+    read_back_ms: AtomicU64,
 }
 
 impl Tally {
@@ -26,6 +27,7 @@ impl Tally {
             writing_done: AtomicBool::new(false),
             reads_checked: AtomicU64::new(0),
             false_reads: AtomicU64::new(0),
+            read_back_ms: AtomicU64::new(0),
         }
     }
 
@@ -71,14 +73,36 @@ impl Tally {
     pub(super) fn false_reads(&self) -> u64 {
         self.false_reads.load(Relaxed)
     }
+
+    pub(super) fn read_back_took(&self, took: Duration) {
+        self.read_back_ms.store(took.as_millis() as u64, Relaxed);
+    }
+
+    pub(super) fn read_back_seconds(&self) -> f64 {
+        self.read_back_ms.load(Relaxed) as f64 / 1000.0
+    }
+}
+
+/// Something that was done, or came about.
+#[derive(Debug, Serialize)]
+pub(crate) struct Event {
+    /// Since the writing began.
+    pub seconds: f64,
+    pub what: String,
 }
 
 /// What came of a drill.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
+    /// What was done to the network.
+    pub scenario: String,
     /// Nodes of the network.
     pub nodes: usize,
-    /// Those that were killed and deleted.
+    /// What happened, in order.
+    pub events: Vec<Event>,
+    /// What should have come about and did not.
+    pub unmet: Vec<String>,
+    /// Nodes that were killed and deleted.
     pub deleted: Vec<String>,
     /// Objects whose write was acknowledged.
     pub objects: u64,
@@ -88,11 +112,11 @@ pub(crate) struct Report {
     pub write_seconds: f64,
     /// Time to read all back.
     pub read_seconds: f64,
-    /// Time without the deleted nodes.
+    /// Time with the fault.
     pub fault_seconds: f64,
     /// Requests answered.
     pub requests: u64,
-    /// Requests answered while the deleted nodes were down.
+    /// Requests answered during the fault.
     pub requests_during_fault: u64,
     /// Objects read to their end and compared while others were written.
     pub reads_while_writing: u64,
@@ -110,16 +134,22 @@ pub(crate) struct Report {
 impl Report {
     /// Whether the network kept its promise.
     pub(crate) fn passed(&self) -> bool {
-        self.objects > 0 && self.lost == 0 && self.false_reads == 0 && self.refused == 0
+        self.objects > 0
+            && self.lost == 0
+            && self.false_reads == 0
+            && self.refused == 0
+            && self.unmet.is_empty()
     }
 
     /// The report for people.
     pub(crate) fn table(&self) -> String {
         let rate = |seconds: f64| output::bytes((self.bytes as f64 / seconds.max(0.001)) as u64);
         let must = |count: u64| format!("{count}{}", if count == 0 { "" } else { "   <- must be 0" });
+        let deleted = if self.deleted.is_empty() { "none".into() } else { self.deleted.join(", ") };
         let rows = [
+            ("scenario", self.scenario.clone()),
             ("nodes", self.nodes.to_string()),
-            ("killed and deleted", self.deleted.join(", ")),
+            ("killed and deleted", deleted),
             ("objects", self.objects.to_string()),
             ("bytes", format!("{} ({})", self.bytes, output::bytes(self.bytes))),
             ("written in", format!("{:.1} s, {}/s", self.write_seconds, rate(self.write_seconds))),
@@ -134,8 +164,11 @@ impl Report {
             ("refused", must(self.refused)),
             ("lost", must(self.lost)),
             ("false", must(self.false_reads)),
+            ("not met", must(self.unmet.len() as u64)),
         ];
-        rows.map(|(name, value)| format!("{name:<28} {value}")).join("\n")
+        let happened = self.events.iter().map(|event| format!("{:>7.1} s  {}", event.seconds, event.what));
+        let rows = rows.map(|(name, value)| format!("{name:<28} {value}"));
+        happened.chain(rows).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -146,7 +179,10 @@ mod tests {
     #[test]
     fn the_report_has_the_promised_names_and_a_verdict() {
         let mut report = Report {
+            scenario: "one".into(),
             nodes: 4,
+            events: vec![Event { seconds: 0.5, what: "node-1 killed".into() }],
+            unmet: Vec::new(),
             deleted: vec!["node-1".into()],
             objects: 3,
             bytes: 10,
@@ -170,6 +206,9 @@ mod tests {
         assert!(!report.passed());
         assert!(report.table().contains("must be 0"));
         report.false_reads = 0;
+        report.unmet.push("node-1 healed".into());
+        assert!(!report.passed(), "what was expected counts");
+        report.unmet.clear();
         report.objects = 0;
         assert!(!report.passed(), "a drill that stored nothing shows nothing");
     }

@@ -6,8 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Bounds of what is taken of a tree that nobody named.
-const BYTES_MAX: u64 = 300_000_000;
+/// Files taken where there are more than the bytes asked for allow.
 const FILES_MAX: usize = 3000;
 /// A tree at hand with fewer bytes is passed over.
 const BYTES_MIN: u64 = 100_000_000;
@@ -25,8 +24,8 @@ pub(super) struct Source {
     pub length: u64,
 }
 
-/// The files below the directory, or else of a tree at hand.
-pub(super) fn choose(directory: Option<&Path>) -> Result<Vec<Source>, Failure> {
+/// The files below the directory, or else of a tree at hand; not all of them, where they have more bytes than asked for.
+pub(super) fn choose(directory: Option<&Path>, bytes_max: u64) -> Result<Vec<Source>, Failure> {
     let nothing = |what: &str| {
         Failure::new(Exit::Usage, format!("{what} has no files to store"))
             .hint("name a directory with --files")
@@ -35,11 +34,13 @@ pub(super) fn choose(directory: Option<&Path>) -> Result<Vec<Source>, Failure> {
         let listed = fs::read_dir(directory).map(drop);
         listed.map_err(|error| Failure::file("list", directory, &error))?;
         let files = walk(directory, usize::MAX);
+        let too_many = files.iter().map(|file| file.length).sum::<u64>() > bytes_max;
+        let files = if too_many { sample(files, bytes_max) } else { files };
         return if files.is_empty() { Err(nothing(&directory.display().to_string())) } else { Ok(files) };
     }
     let trees = at_hand().into_iter().map(|tree| walk(&tree, LOOKED_AT_MAX));
     let mut large = trees.filter(|files| files.iter().map(|file| file.length).sum::<u64>() >= BYTES_MIN);
-    large.next().map(sample).ok_or_else(|| nothing("this machine"))
+    large.next().map(|files| sample(files, bytes_max)).ok_or_else(|| nothing("this machine"))
 }
 
 fn at_hand() -> Vec<PathBuf> {
@@ -81,9 +82,9 @@ fn walk(root: &Path, files_max: usize) -> Vec<Source> {
 }
 
 /// As much as the bounds allow: most of it evenly spread over the files, the rest the largest that fit.
-fn sample(files: Vec<Source>) -> Vec<Source> {
+fn sample(files: Vec<Source>, bytes_max: u64) -> Vec<Source> {
     let stride = files.len().div_ceil(FILES_MAX / 10 * 9).max(1);
-    let (mut room, mut chosen) = (BYTES_MAX, Vec::new());
+    let (mut room, mut chosen) = (bytes_max, Vec::new());
     let mut take = |file: Source| {
         if file.length <= room && chosen.len() < FILES_MAX {
             room -= file.length;
@@ -91,7 +92,7 @@ fn sample(files: Vec<Source>) -> Vec<Source> {
         }
     };
     // A file that takes most of the room leaves none for variety.
-    let spreads = |(index, file): &(usize, Source)| index % stride == 0 && file.length <= BYTES_MAX / 10;
+    let spreads = |(index, file): &(usize, Source)| index % stride == 0 && file.length <= bytes_max / 10;
     let (spread, mut others): (Vec<_>, Vec<_>) = files.into_iter().enumerate().partition(spreads);
     spread.into_iter().map(|(_, file)| file).for_each(&mut take);
     others.sort_by_key(|(_, file)| std::cmp::Reverse(file.length));
@@ -104,6 +105,8 @@ fn sample(files: Vec<Source>) -> Vec<Source> {
 mod tests {
     use super::*;
 
+    const BYTES_MAX: u64 = 300_000_000;
+
     #[test]
     fn trees_are_walked_without_links() {
         let base = tempfile::tempdir().unwrap();
@@ -111,7 +114,7 @@ mod tests {
         fs::write(base.path().join("a/b/one"), "1").unwrap();
         fs::write(base.path().join("two"), "22").unwrap();
         std::os::unix::fs::symlink("/", base.path().join("a/loop")).unwrap();
-        let files = choose(Some(base.path())).unwrap();
+        let files = choose(Some(base.path()), u64::MAX).unwrap();
         let found: Vec<_> = files.iter().map(|file| (file.key.as_str(), file.length)).collect();
         assert_eq!(found, [("a/b/one", 1), ("two", 2)]);
     }
@@ -119,21 +122,21 @@ mod tests {
     #[test]
     fn an_empty_or_missing_directory_is_refused() {
         let base = tempfile::tempdir().unwrap();
-        assert_eq!(choose(Some(base.path())).unwrap_err().exit, Exit::Usage);
-        assert!(choose(Some(&base.path().join("missing"))).is_err());
+        assert_eq!(choose(Some(base.path()), u64::MAX).unwrap_err().exit, Exit::Usage);
+        assert!(choose(Some(&base.path().join("missing")), u64::MAX).is_err());
     }
 
     #[test]
     fn samples_keep_the_bounds() {
         let file = |index: u64, length| Source { path: "x".into(), key: format!("{index:06}"), length };
-        let many = sample((0..100_000).map(|index| file(index, 100)).collect());
+        let many = sample((0..100_000).map(|index| file(index, 100)).collect(), BYTES_MAX);
         assert!(many.len() <= FILES_MAX && many.len() > FILES_MAX / 2);
-        let large = sample((0..100).map(|index| file(index, 50_000_000)).collect());
+        let large = sample((0..100).map(|index| file(index, 50_000_000)).collect(), BYTES_MAX);
         assert!(large.iter().map(|file| file.length).sum::<u64>() <= BYTES_MAX && !large.is_empty());
-        let mixed = sample(vec![file(0, 2 * BYTES_MAX), file(1, 10), file(2, 10), file(3, 10)]);
+        let mixed = sample(vec![file(0, 2 * BYTES_MAX), file(1, 10), file(2, 10), file(3, 10)], BYTES_MAX);
         assert_eq!(mixed.len(), 3);
         let uneven = (0..30_000).map(|index| file(index, if index % 1000 == 1 { 20_000_000 } else { 1000 }));
-        let filled = sample(uneven.collect());
+        let filled = sample(uneven.collect(), BYTES_MAX);
         assert!(filled.iter().map(|file| file.length).sum::<u64>() > BYTES_MAX / 10 * 9);
     }
 }

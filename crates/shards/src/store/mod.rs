@@ -28,11 +28,11 @@
 
 mod absent;
 mod collect;
-mod index;
+pub(crate) mod index;
 mod log;
 mod progress;
-mod record;
-mod recover;
+pub(crate) mod record;
+pub(crate) mod recover;
 mod reference;
 mod scrub;
 

@@ -53,13 +53,13 @@ struct Found<B> {
 
 /// What a scan saw.
 #[derive(Default)]
-struct Scanned {
-    records: Vec<(Digest, Location)>,
+pub(crate) struct Scanned {
+    pub(crate) records: Vec<(Digest, Location)>,
     /// Offsets of records whose payload is not whole.
     torn: Vec<u64>,
     /// The end of the last record.
     end: u64,
-    failed_reads: u64,
+    pub(crate) failed_reads: u64,
 }
 
 /// Reads the store's segments and makes what they hold durable.
@@ -181,7 +181,7 @@ async fn key<E: Context>(context: &mut E, found: &[Found<E::Blob>]) -> Result<[u
 }
 
 /// Finds the records of a segment; with `check`, their payloads are checked, and a failed read is an error.
-async fn scan<B: Blob>(
+pub(crate) async fn scan<B: Blob>(
     blob: &B,
     key: &[u8; 32],
     number: u32,

@@ -1,5 +1,6 @@
 //! The crate from outside, on the deterministic runtime.
 
+mod bare;
 mod client;
 mod cluster;
 mod collect;

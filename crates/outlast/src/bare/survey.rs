@@ -1,0 +1,235 @@
+//! What the disks of those that are left have: how far the chain is proven, and how many of its versions can be read.
+//!
+//! This is what has to be known before a network that lost more than f nodes goes on from the survivors. It needs no key of
+//! a tenant, and changes nothing.
+
+use super::{BareChain, NodeDirectory, Segments, find};
+use crate::{failure::Failure, output, output::Output};
+use proof::Genesis;
+use serde::Serialize;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+use vault::salvage::{Shelf, blocks::read_block, logs::Log, payloads};
+
+/// Where a node's votes are: `DIR/votes/NAME` for `DIR/nodes/NAME`. One file for each view that it took part in.
+const JOURNAL: &str = "journal/node-chain-votes-0";
+
+/// What one directory has.
+#[derive(Debug, Serialize)]
+pub(crate) struct Survivor {
+    pub path: String,
+    /// The newest block that this directory alone proves final; 0 if none.
+    pub height: u64,
+    /// Heights below that it has no proven block of.
+    pub missing_blocks: u64,
+    /// The last view that its node took part in, where its votes are found beside it.
+    pub last_view: Option<u64>,
+    /// Shards and pages.
+    pub records: usize,
+    pub unreadable: Vec<String>,
+}
+
+/// What all of them have together.
+#[derive(Debug, Serialize)]
+pub(crate) struct Survey {
+    pub network: String,
+    /// Nodes of the network, and how many shards give a chunk back.
+    pub nodes: usize,
+    pub shards_needed: usize,
+    pub survivors: Vec<Survivor>,
+    /// The highest finalization that any of them holds: its height, block, view, and who signed.
+    pub height: u64,
+    pub block: Option<String>,
+    pub view: Option<u64>,
+    pub signers: Vec<u8>,
+    pub time: Option<String>,
+    pub missing_blocks: Vec<[u64; 2]>,
+    /// There are blocks up to here that nothing proves final.
+    pub unproven_to: Option<u64>,
+    /// Versions, of all tenants, by how many different shards there are of what has the fewest.
+    pub by_shards: BTreeMap<usize, u64>,
+    /// Versions that are in their blocks.
+    pub inline: u64,
+    pub versions: u64,
+    pub readable: u64,
+    pub unreadable: u64,
+    /// Readable, and one more loss from not being.
+    pub at_risk: u64,
+}
+
+impl Survey {
+    /// Whether nothing that was final is lost.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.height > 0 && self.unreadable == 0 && self.missing_blocks.is_empty()
+    }
+
+    /// The report for people.
+    pub(crate) fn text(&self) -> String {
+        let mut lines = vec![format!("network        {}, {} nodes", self.network, self.nodes)];
+        for survivor in &self.survivors {
+            let view = survivor
+                .last_view
+                .map_or("votes not found".into(), |view| format!("votes up to view {view}"));
+            let missing = match survivor.missing_blocks {
+                0 => String::new(),
+                missing => format!(" ({missing} blocks below are missing)"),
+            };
+            lines.push(format!(
+                "survivor       {}: block {}{missing}, {view}, {} shards and pages",
+                survivor.path, survivor.height, survivor.records
+            ));
+            lines.extend(survivor.unreadable.iter().map(|what| format!("               unreadable: {what}")));
+        }
+        match (&self.block, &self.time, self.view) {
+            (Some(block), Some(time), Some(view)) => {
+                lines.push(format!("finalized      block {} of {time}, view {view}", self.height));
+                lines.push(format!("               {block}"));
+                let signers: Vec<String> = self.signers.iter().map(|node| format!("node-{node}")).collect();
+                lines.push(format!("               signed by {}", signers.join(", ")));
+            }
+            _ => lines.push("finalized      nothing that these directories prove".into()),
+        }
+        for [from, to] in &self.missing_blocks {
+            lines.push(format!("missing        blocks {from} to {to}: what they changed is not known"));
+        }
+        if let Some(to) = self.unproven_to {
+            lines.push(format!(
+                "not proven     blocks up to {to}: no write in them was acknowledged by all that is here"
+            ));
+        }
+        lines.push(format!(
+            "versions       {} in all, {} of them in their blocks",
+            self.versions, self.inline
+        ));
+        for (shards, versions) in self.by_shards.iter().rev() {
+            let what = match *shards {
+                shards if shards < self.shards_needed => "NOT readable",
+                shards if shards == self.shards_needed => "readable; one more loss and they are not",
+                shards if shards == self.nodes => "full redundancy",
+                _ => "readable",
+            };
+            lines.push(format!("               {versions} with {shards} of {} shards: {what}", self.nodes));
+        }
+        lines.push(format!("readable       {} versions", self.readable));
+        lines.push(format!(
+            "not readable   {} versions{}",
+            self.unreadable,
+            if self.unreadable == 0 { "" } else { "   <- lost, unless another disk has them" }
+        ));
+        lines.join("\n")
+    }
+}
+
+/// Reads all that the directories have.
+pub(crate) fn survey(output: Output, genesis: &Genesis, paths: &[PathBuf]) -> Result<Survey, Failure> {
+    let directories = find(paths)?;
+    let bar = output.bytes_bar(None, "reading the chain");
+    let mut survivors = Vec::new();
+    let mut logs = Vec::new();
+    for directory in &directories {
+        let (alone, mut found) =
+            BareChain::read(genesis, std::slice::from_ref(directory), |bytes| bar.inc(bytes));
+        let mut unreadable = found.pop().map(|found| found.unreadable).unwrap_or_default();
+        let records = match directory.log() {
+            Ok(log) => {
+                unreadable.extend(log.unreadable.iter().cloned());
+                let records = log.records();
+                logs.push(log);
+                records
+            }
+            Err(why) => {
+                unreadable.push(why);
+                0
+            }
+        };
+        let missing = alone.proven.missing.iter().map(|range| range.end() - range.start() + 1).sum();
+        survivors.push(Survivor {
+            path: directory.name(),
+            height: alone.proven.blocks.last().map_or(0, |block| block.height),
+            missing_blocks: missing,
+            last_view: last_view(directory),
+            records,
+            unreadable,
+        });
+    }
+    let (chain, _) = BareChain::read(genesis, &directories, |bytes| bar.inc(bytes));
+    bar.finish_and_clear();
+    let newest = chain.proven.newest.as_ref();
+    let survey = Survey {
+        network: genesis.id().to_string(),
+        nodes: genesis.committee.n(),
+        shards_needed: genesis.committee.k(),
+        survivors,
+        height: chain.proven.blocks.last().map_or(0, |block| block.height),
+        block: newest.map(|newest| newest.block.to_string()),
+        view: newest.map(|newest| newest.view),
+        signers: newest
+            .map(|newest| newest.signatures.iter().map(|(node, _)| *node).collect())
+            .unwrap_or_default(),
+        time: None,
+        missing_blocks: chain.proven.missing.iter().map(|range| [*range.start(), *range.end()]).collect(),
+        unproven_to: chain.proven.unproven_to,
+        by_shards: BTreeMap::new(),
+        inline: 0,
+        versions: 0,
+        readable: 0,
+        unreadable: 0,
+        at_risk: 0,
+    };
+    count(output, genesis, &chain, logs, survey)
+}
+
+fn count(
+    output: Output,
+    genesis: &Genesis,
+    chain: &BareChain,
+    logs: Vec<Log<Segments>>,
+    mut survey: Survey,
+) -> Result<Survey, Failure> {
+    let shelf = Shelf::new(&genesis.committee, logs);
+    let bar = output.count_bar("versions");
+    for found in &chain.proven.blocks {
+        let block = read_block(found, |spot, length| chain.spot(spot, length));
+        let block = block.map_err(|error| {
+            Failure::new(crate::failure::Exit::Failed, format!("block {}: {error}", found.height))
+                .hint("it was there a moment ago: is a node running on these directories?")
+        })?;
+        survey.time = Some(output::time(block.header.time_ms));
+        for manifest in payloads(&block) {
+            survey.versions += 1;
+            bar.inc(1);
+            let Some(manifest) = manifest else {
+                survey.inline += 1;
+                survey.readable += 1;
+                continue;
+            };
+            let shards = shelf.redundancy(&manifest);
+            *survey.by_shards.entry(shards).or_default() += 1;
+            if shards < survey.shards_needed {
+                survey.unreadable += 1;
+            } else {
+                survey.readable += 1;
+                survey.at_risk += u64::from(shards == survey.shards_needed);
+            }
+        }
+    }
+    bar.finish_and_clear();
+    Ok(survey)
+}
+
+/// The last view in the journal of votes beside a node's directory, if that is where `outlast up` or `init` puts it.
+fn last_view(directory: &NodeDirectory) -> Option<u64> {
+    let path = fs::canonicalize(&directory.path).ok()?;
+    let (parent, name) = (path.parent()?, path.file_name()?);
+    let up = parent.parent().map(|root| root.join("votes").join(name));
+    let places = up.into_iter().chain([parent.join("votes")]);
+    places.filter_map(|votes| newest_section(&votes.join(JOURNAL))).max()
+}
+
+fn newest_section(journal: &Path) -> Option<u64> {
+    let entries = fs::read_dir(journal).ok()?.filter_map(Result::ok);
+    entries.filter_map(|entry| u64::from_str_radix(entry.file_name().to_str()?, 16).ok()).max()
+}
