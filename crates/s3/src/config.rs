@@ -1,5 +1,6 @@
 //! What the operator of a gateway decides.
 
+use crate::tls::Tls;
 pub use s3s::auth::SecretKey;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,6 +16,8 @@ pub struct Config {
     pub owner: String,
     /// Domains below which a host name is a bucket (`bucket.domain`), besides `localhost`. Without port.
     pub domains: Vec<String>,
+    /// If there is one, clients must speak TLS.
+    pub tls: Option<Tls>,
     /// Connections open at a time. One more is answered 503 and closed.
     pub connections_max: usize,
     /// Requests in work at a time. One more is answered 503 SlowDown at once.
@@ -34,6 +37,7 @@ impl Default for Config {
             region: "us-east-1".to_owned(),
             owner: "outlast".to_owned(),
             domains: Vec::new(),
+            tls: None,
             connections_max: 1024,
             requests_max: 256,
             header_timeout: Duration::from_secs(60),

@@ -2,7 +2,7 @@
 //!
 //! A request passes, in this order:
 //!
-//! 1. [`server`](serve): accepts connections and bounds them.
+//! 1. [`server`](serve): accepts connections, bounds them and, where configured, speaks TLS with them.
 //! 2. `edge`: bounds requests in work, and gives every answer its id.
 //! 3. `guard`, `features`: what must be signed, and which headers are honoured. All else is refused.
 //! 4. `body`, `framing`: watch the body as it comes.
@@ -37,9 +37,11 @@ mod server;
 mod socket;
 mod store;
 mod surface;
+mod tls;
 mod versions;
 mod whole;
 
 pub use config::{Config, SecretKey};
 pub use server::serve;
 pub use store::{ObjectWriter, PartWriter, Sink, Store, StoredObject};
+pub use tls::{Tls, TlsError};

@@ -2,11 +2,11 @@
 //!
 //! It listens first, so that a port in use is said at once; then waits for the network; then says `ready` and serves.
 //! When the file of access keys changes, requests that come from then on are checked against the new keys, while those
-//! in work go on.
+//! in work go on. The TLS certificate is read again then, too.
 
 use crate::{
     failure::{Exit, Failure},
-    gateway::{self, Gateway, GatewayConfig},
+    gateway::{self, Gateway, GatewayConfig, TlsFiles},
     keys::AccessKeys,
     output, ports,
     supervisor::{READY, shutdown},
@@ -75,7 +75,7 @@ async fn serve(
     let mut seen = modified(&path);
     let mut servers = JoinSet::new();
     let mut current = Server::start(&mut servers, &listener, &vault, settings(&gateway.config)?)?;
-    tracing::info!(endpoint = gateway::endpoint(gateway.config.s3_listen), "serving S3");
+    tracing::info!(endpoint = gateway.config.endpoint(), "serving S3");
     output::line(READY)?;
     loop {
         tokio::select! {
@@ -153,6 +153,7 @@ fn settings(config: &GatewayConfig) -> Result<s3::Config, Failure> {
         region: config.region.clone(),
         shutdown_timeout: STOP_PATIENCE,
         domains: config.domains.clone(),
+        tls: config.tls.as_ref().map(TlsFiles::load).transpose()?,
         ..s3::Config::default()
     })
 }

@@ -3,7 +3,7 @@
 use crate::{
     cli::{Access, Global},
     failure::Failure,
-    gateway::{self, GatewayConfig},
+    gateway::GatewayConfig,
     keys::{AccessKey, AccessKeys},
 };
 use clap::{Args, Subcommand};
@@ -39,7 +39,7 @@ pub(crate) fn run(global: &Global, arguments: &Arguments) -> Result<(), Failure>
     let file = path.parent().unwrap_or(std::path::Path::new(".")).join(&config.access_keys);
     let key = AccessKey::draw();
     AccessKeys::add(&file, &key)?;
-    let endpoint = gateway::endpoint(config.s3_listen);
+    let endpoint = config.endpoint();
     let shown = json!({
         "s3_endpoint": endpoint,
         "access_key": key.id,

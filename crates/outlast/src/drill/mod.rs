@@ -120,7 +120,7 @@ async fn on_network(drill: &Drill, sources: Vec<Source>, running: &mut Running) 
     let bytes: u64 = sources.iter().map(|source| source.length).sum();
     make_bucket(network.layout.root()).await?;
     let run = Arc::new(Run {
-        bucket: Bucket::new(&network.s3_endpoint(), &network.gateway.region, &network.access)?,
+        bucket: Bucket::new(&network.gateway, &network.access)?,
         tally: Tally::start(),
         stored: Mutex::default(),
         bar: drill.output.bytes_bar(Some(bytes), "writing"),

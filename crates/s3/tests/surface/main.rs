@@ -10,4 +10,5 @@ mod memory;
 mod multipart;
 mod objects;
 mod past;
+mod tls;
 mod versions;
