@@ -56,7 +56,10 @@ pub(crate) async fn create_bucket<S: Store>(
         let message = format!("This gateway has one region, {}.", surface.region);
         return Err(error(S3ErrorCode::IllegalLocationConstraintException, message));
     }
-    surface.store.create_bucket(&name).await.map_err(stored)?;
+    match request.input.object_lock_enabled_for_bucket {
+        Some(true) => surface.store.create_lockable_bucket(&name).await.map_err(stored)?,
+        _ => surface.store.create_bucket(&name).await.map_err(stored)?,
+    };
     Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{name}")) }))
 }
 

@@ -7,7 +7,8 @@
 //! 3. `guard`, `features`: what must be signed, and which headers are honoured. All else is refused.
 //! 4. `body`, `framing`: watch the body as it comes.
 //! 5. The crate `s3s`: verifies the signature, parses the operation, writes the answer.
-//! 6. `surface`: the operations, in `buckets`, `objects`, `deleting`, `copying`, `multipart`, `listing` and `versions`,
+//! 6. `surface`: the operations, in `buckets`, `objects`, `deleting`, `copying`, `multipart`, `listing`, `versions`,
+//!    `tagging` and `locking`,
 //!    with `conditions`, `integrity`, `digest`, `whole` and `attributes` beside them.
 //! 7. [`Store`]: the vault, where all truth is.
 //!
@@ -30,6 +31,7 @@ mod guard;
 mod host;
 mod integrity;
 mod listing;
+mod locking;
 mod multipart;
 mod objects;
 mod refusal;
@@ -37,6 +39,7 @@ mod server;
 mod socket;
 mod store;
 mod surface;
+mod tagging;
 mod tls;
 mod versions;
 mod whole;

@@ -3,9 +3,9 @@
 use crate::{
     buckets, copying, deleting,
     error::{error, invalid_argument, stored},
-    listing, multipart, objects,
+    listing, locking, multipart, objects,
     store::Store,
-    versions,
+    tagging, versions,
 };
 use s3s::{
     S3, S3ErrorCode, S3Request, S3Response, S3Result,
@@ -135,6 +135,18 @@ operations! {
     put_object(PutObjectInput) -> PutObjectOutput: objects;
     get_object(GetObjectInput) -> GetObjectOutput: objects;
     head_object(HeadObjectInput) -> HeadObjectOutput: objects;
+    put_object_tagging(PutObjectTaggingInput) -> PutObjectTaggingOutput: tagging;
+    get_object_tagging(GetObjectTaggingInput) -> GetObjectTaggingOutput: tagging;
+    delete_object_tagging(DeleteObjectTaggingInput) -> DeleteObjectTaggingOutput: tagging;
+    put_bucket_tagging(PutBucketTaggingInput) -> PutBucketTaggingOutput: tagging;
+    get_bucket_tagging(GetBucketTaggingInput) -> GetBucketTaggingOutput: tagging;
+    delete_bucket_tagging(DeleteBucketTaggingInput) -> DeleteBucketTaggingOutput: tagging;
+    put_object_lock_configuration(PutObjectLockConfigurationInput) -> PutObjectLockConfigurationOutput: locking;
+    get_object_lock_configuration(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput: locking;
+    put_object_retention(PutObjectRetentionInput) -> PutObjectRetentionOutput: locking;
+    get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput: locking;
+    put_object_legal_hold(PutObjectLegalHoldInput) -> PutObjectLegalHoldOutput: locking;
+    get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput: locking;
     delete_object(DeleteObjectInput) -> DeleteObjectOutput: deleting;
     delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput: deleting;
     copy_object(CopyObjectInput) -> CopyObjectOutput: copying;
