@@ -1,6 +1,6 @@
 //! What the operator of a gateway decides.
 
-use crate::tls::Tls;
+use crate::{access::Scope, tls::Tls};
 pub use s3s::auth::SecretKey;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,8 +8,10 @@ use std::{collections::BTreeMap, time::Duration};
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Secret by access key. `Debug` never shows a secret. Whoever signs with one of these keys may do all that this
-    /// surface offers, which destroys nothing: every earlier version of every object stays.
+    /// surface offers, which destroys nothing: every earlier version of every object stays. Unless the key has a scope.
     pub keys: BTreeMap<String, SecretKey>,
+    /// What keys are limited to, by access key.
+    pub scopes: BTreeMap<String, Scope>,
     /// The region that signatures must be made for.
     pub region: String,
     /// The account that owns all buckets, as listings show it and as `x-amz-expected-bucket-owner` must say.
@@ -34,6 +36,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             keys: BTreeMap::new(),
+            scopes: BTreeMap::new(),
             region: "us-east-1".to_owned(),
             owner: "outlast".to_owned(),
             domains: Vec::new(),

@@ -1,6 +1,7 @@
 //! From an HTTP request to its answer: bounds, the guard, the dispatcher, and what every answer carries.
 
 use crate::{
+    access::Scopes,
     body::{DOCUMENT_MAX, Document, Inbound, Outbound, Verdict, too_long_document},
     config::Config,
     framing::Framing,
@@ -54,9 +55,11 @@ pub(crate) struct Edge {
 impl Edge {
     pub(crate) fn new<S: Store>(store: S, config: &Config) -> Self {
         let domains = Domains::new(&config.domains);
-        let surface = Surface::new(store, &config.region, &config.owner);
+        let scopes = Scopes(Arc::new(config.scopes.clone()));
+        let surface = Surface::new(store, &config.region, &config.owner, scopes.clone());
         let mut builder = S3ServiceBuilder::new(surface);
         builder.set_auth(Keys(config.keys.clone()));
+        builder.set_access(scopes);
         builder.set_host(domains.clone());
         builder.set_validation(Names);
         let mut limits = S3Config::default();

@@ -7,14 +7,16 @@
 //! 3. `guard`, `features`: what must be signed, and which headers are honoured. All else is refused.
 //! 4. `body`, `framing`: watch the body as it comes.
 //! 5. The crate `s3s`: verifies the signature, parses the operation, writes the answer.
-//! 6. `surface`: the operations, in `buckets`, `objects`, `deleting`, `copying`, `multipart`, `listing`, `versions`,
+//! 6. `access`: what the access key may do.
+//! 7. `surface`: the operations, in `buckets`, `objects`, `deleting`, `copying`, `multipart`, `listing`, `versions`,
 //!    `tagging` and `locking`,
 //!    with `conditions`, `integrity`, `digest`, `whole` and `attributes` beside them.
-//! 7. [`Store`]: the vault, where all truth is.
+//! 8. [`Store`]: the vault, where all truth is.
 //!
 //! Nothing becomes visible before the whole body was received, verified against every hash that the request carries,
 //! and made final by the vault. What is supported, and what is refused with which error, is listed in `docs/s3.md`.
 
+mod access;
 mod attributes;
 mod body;
 mod buckets;
@@ -44,6 +46,7 @@ mod tls;
 mod versions;
 mod whole;
 
+pub use access::{Scope, Verb};
 pub use config::{Config, SecretKey};
 pub use server::serve;
 pub use store::{ObjectWriter, PartWriter, Sink, Store, StoredObject};

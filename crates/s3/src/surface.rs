@@ -1,6 +1,7 @@
 //! The operations that the dispatcher calls, one line each; all others answer 501 NotImplemented.
 
 use crate::{
+    access::{Scope, Scopes},
     buckets, copying, deleting,
     error::{error, invalid_argument, stored},
     listing, locking, multipart, objects,
@@ -19,11 +20,17 @@ pub(crate) struct Surface<S> {
     pub(crate) store: S,
     pub(crate) region: String,
     owner: String,
+    scopes: Scopes,
 }
 
 impl<S: Store> Surface<S> {
-    pub(crate) fn new(store: S, region: &str, owner: &str) -> Self {
-        Self { store, region: region.to_owned(), owner: owner.to_owned() }
+    pub(crate) fn new(store: S, region: &str, owner: &str, scopes: Scopes) -> Self {
+        Self { store, region: region.to_owned(), owner: owner.to_owned(), scopes }
+    }
+
+    /// What the key of a request is limited to, if it is.
+    pub(crate) fn scope<T>(&self, request: &S3Request<T>) -> Option<&Scope> {
+        self.scopes.of(request.credentials.as_ref())
     }
 
     /// The owner of everything.
@@ -121,6 +128,10 @@ macro_rules! operations {
                 $module::$name(self, request).await
             })*
         }
+
+        /// The types of their inputs.
+        #[cfg(test)]
+        pub(crate) const OPERATIONS: &[&str] = &[$(stringify!($input)),*];
     };
 }
 

@@ -326,7 +326,7 @@ mod tests {
             AnnotationRow { sealed: List::new(vec![Sealed::new(&b"sealed"[..]).unwrap()]).unwrap() };
         assert_eq!(
             hash(&[Bytes::from(annotation.newest_first(&version()).done()), document.encode()]),
-            "ANNOTATION",
+            "8fab2eda3e534644764e4358a336be89",
             "a row of an annotation"
         );
         assert_eq!(hash(&row_keys().map(Bytes::from)), "d9d875245ea8a23786765e552cb0487f", "keys of rows");

@@ -147,9 +147,11 @@ impl Server {
 }
 
 fn settings(config: &GatewayConfig) -> Result<s3::Config, Failure> {
-    let keys = AccessKeys::load(&config.access_keys)?.keys;
+    let keys = AccessKeys::load(&config.access_keys)?;
+    let secret = |(id, secret): (&String, &str)| (id.clone(), s3::SecretKey::from(secret.to_owned()));
     Ok(s3::Config {
-        keys: keys.into_iter().map(|(id, secret)| (id, s3::SecretKey::from(secret))).collect(),
+        keys: keys.secrets().map(secret).collect(),
+        scopes: keys.scopes(&config.access_keys)?,
         region: config.region.clone(),
         shutdown_timeout: STOP_PATIENCE,
         domains: config.domains.clone(),
