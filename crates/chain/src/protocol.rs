@@ -26,7 +26,7 @@ use proof::{
     finality::FinalizedHeader,
     limits::{OBJECT_KEY_MAX, SEALED_MAX, TRANSACTION_BYTES_MAX},
     merkle,
-    transaction::{Place, SignedTransaction},
+    transaction::{About, Place, SignedTransaction},
     wire::{DecodeExt, Encode, EncodeSize, Error, List, Octets, Write},
     wire_enum, wire_struct,
 };
@@ -192,6 +192,18 @@ wire_enum! {
         5 => Current(of: TenantPlace),
         /// The newest block whose time is not after this one, milliseconds since the Unix epoch.
         6 => Moment(time_ms: u64),
+        /// What an annotation says.
+        7 => Annotation(of: AnnotationQuery),
+    }
+}
+
+wire_struct! {
+    /// Which annotation.
+    pub struct AnnotationQuery {
+        /// Whose.
+        pub tenant: TenantId,
+        /// What it is, and of what. A version is named by its id.
+        pub about: About,
     }
 }
 
@@ -499,6 +511,8 @@ wire_enum! {
         6 => Current(version: List<VersionId, 1>),
         /// The block, if there is one.
         7 => Moment(moment: List<Moment, 1>),
+        /// The annotation's document, sealed, if there is one.
+        8 => Annotation(sealed: List<Sealed, 1>),
     }
 }
 

@@ -10,7 +10,7 @@ use proof::{
         CHUNK_LENGTH, CHUNK_TAG_LENGTH, DIRECT_CHUNKS_MAX, INLINE_MAX, PAGE_CHUNKS_MAX, PART_NUMBER_MAX,
         SEALED_MAX, TRANSACTION_BYTES_MAX,
     },
-    transaction::{Attachment, Body, Operation, Payload, Stored},
+    transaction::{Attachment, Body, Operation, Payload, Place, Stored, Target},
     wire::{DecodeExt, EncodeSize, Error},
 };
 
@@ -37,6 +37,9 @@ pub enum Inadmissible {
     /// An inline ciphertext does not have the stated length, or one that a single chunk of inline size can have.
     #[error("an inline ciphertext has {CHUNK_TAG_LENGTH} to {INLINE_MAX} bytes as stated, not {0}")]
     InlineLength(u32),
+    /// An operation is about a version that no operation before it makes at its place.
+    #[error("operation {0} of the transaction does not make the version that a later one is about")]
+    Target(u16),
     /// A part number out of range.
     #[error("part numbers are 1 to {PART_NUMBER_MAX}, not {0}")]
     PartNumber(u16),
@@ -113,12 +116,27 @@ fn check_shape(signed: &SignedTransaction) -> Result<(), Inadmissible> {
     if creations.count() > 0 && own != transaction.operations.len() {
         return Err(Inadmissible::MixedCreation);
     }
-    transaction.operations.iter().try_for_each(check_operation)
+    let made_before = |at: usize, made: u16, place: &Place| {
+        let made = usize::from(made);
+        made < at && transaction.operations[made].makes() == Some(place)
+    };
+    for (at, operation) in transaction.operations.iter().enumerate() {
+        check_operation(operation)?;
+        if let Some((place, Target::Made(made))) = operation.target()
+            && !made_before(at, *made, place)
+        {
+            return Err(Inadmissible::Target(*made));
+        }
+    }
+    Ok(())
 }
 
 fn check_operation(operation: &Operation) -> Result<(), Inadmissible> {
     if let Operation::CreateUpload(create) = operation {
         check_sealed(&create.sealed)?;
+    }
+    if let Operation::Annotate(annotate) = operation {
+        annotate.sealed.iter().try_for_each(check_sealed)?;
     }
     if let Operation::PutPart(put) = operation {
         if !(1..=PART_NUMBER_MAX).contains(&put.number) {

@@ -3,7 +3,7 @@
 use crate::{entries::Position, execute::BlockContext};
 use proof::{
     BucketName, PublicKey, SignedTransaction, TenantId, UploadId, VersionId,
-    entry::{PartEntry, UploadEntry, VersionEntry, VersionKind},
+    entry::{AnnotationEntry, PartEntry, UploadEntry, VersionEntry, VersionKind},
     transaction::{Operation, Place},
 };
 
@@ -110,6 +110,8 @@ pub enum Effect {
     UploadClosed(UploadClosed),
     /// A key was added, or revoked.
     SignerChanged(SignerChanged),
+    /// An annotation was set, or removed.
+    Annotated(AnnotationEntry),
 }
 
 /// The effects of the transaction number `index` of the block, in order, given that it was applied.
@@ -159,6 +161,9 @@ fn of(position: &Position, operation: &Operation) -> Vec<Effect> {
             let current = show.current.then_some(Some(show.version));
             vec![visibility(position, &show.place, show.version, false, current)]
         }
+        // Records tell of locks; listings do not.
+        Operation::SetBucketLock(_) | Operation::SetRetention(_) | Operation::SetHold(_) => Vec::new(),
+        Operation::Annotate(annotate) => vec![Effect::Annotated(position.annotation_entry(annotate))],
         Operation::UndeleteBucket(undelete) => {
             let bucket = undelete.bucket.clone();
             vec![Effect::BucketUndeleted(BucketUndeleted { tenant, bucket, version })]

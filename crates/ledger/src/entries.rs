@@ -4,8 +4,8 @@
 use crate::execute::BlockContext;
 use proof::{
     TenantId, VersionId,
-    entry::{PartEntry, UploadEntry, VersionEntry, VersionKind},
-    transaction::{CreateUpload, Place, PutPart},
+    entry::{AnnotationEntry, PartEntry, UploadEntry, VersionEntry, VersionKind},
+    transaction::{About, Annotate, CreateUpload, Place, PutPart, Target, TargetAt},
 };
 
 /// Where an operation is in the chain.
@@ -34,6 +34,23 @@ impl Position {
         let Self { tenant, version, time_ms } = *self;
         let CreateUpload { upload, place, sealed } = create.clone();
         UploadEntry { tenant, upload, place, version, time_ms, sealed }
+    }
+
+    pub(crate) fn annotation_entry(&self, annotate: &Annotate) -> AnnotationEntry {
+        let Self { tenant, version: changed, time_ms } = *self;
+        let about = self.named(&annotate.about);
+        AnnotationEntry { tenant, about, changed, time_ms, sealed: annotate.sealed.clone() }
+    }
+
+    /// With a version that this transaction makes named by its id.
+    fn named(&self, about: &About) -> About {
+        match about.clone() {
+            About::VersionTags(TargetAt { place, version: Target::Made(operation) }) => {
+                let version = Target::Version(VersionId { operation, ..self.version });
+                About::VersionTags(TargetAt { place, version })
+            }
+            about => about,
+        }
     }
 
     pub(crate) fn part_entry(&self, put: &PutPart) -> PartEntry {

@@ -1,7 +1,9 @@
 //! Where records are: keys of the state, each kind hashed in a domain of its own, so that no two things share a key.
 
 use proof::{
-    BucketName, Digest, PublicKey, TenantId, UploadId, VersionId, digest::sha256, transaction::Place,
+    BucketName, Digest, PublicKey, TenantId, UploadId, VersionId,
+    digest::sha256,
+    transaction::{About, Place},
     wire::Encode,
 };
 
@@ -50,6 +52,17 @@ pub fn visibility(tenant: &TenantId, place: &Place) -> StateKey {
 pub fn hidden(tenant: &TenantId, place: &Place, version: &VersionId) -> StateKey {
     let (bucket, key) = (place.bucket.as_str(), place.key.as_str());
     sha256("outlast/state/hidden/1", &[&tenant.0, bucket.as_bytes(), key.as_bytes(), &version.encode()])
+}
+
+/// Of a version's [`Lock`](crate::record::Lock).
+pub fn lock(tenant: &TenantId, place: &Place, version: &VersionId) -> StateKey {
+    let (bucket, key) = (place.bucket.as_str(), place.key.as_str());
+    sha256("outlast/state/lock/1", &[&tenant.0, bucket.as_bytes(), key.as_bytes(), &version.encode()])
+}
+
+/// Of an [`Annotation`](crate::record::Annotation). A version in it is named by its id.
+pub fn annotation(tenant: &TenantId, about: &About) -> StateKey {
+    sha256("outlast/state/annotation/1", &[&tenant.0, &about.encode()])
 }
 
 /// Of an [`Upload`](crate::record::Upload).

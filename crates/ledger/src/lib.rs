@@ -30,11 +30,19 @@
 //! one names its successor, and proves to have known all of the key's hidden versions by naming how often any was
 //! hidden or shown.
 
+//!
+//! # Locks and annotations
+//!
+//! A version can be locked, which keeps it from being hidden: see `locks`, where all the rules are. A bucket or version
+//! can be annotated with sealed documents (tags, for one). What they say is nothing to the ledger, but their order is.
+//! Both can be said of a version in the transaction that makes it, so that it never is without.
+
 mod admit;
 mod effects;
 mod entries;
 mod execute;
 pub mod key;
+mod locks;
 mod operations;
 mod overlay;
 mod reads;

@@ -3,15 +3,17 @@
 use crate::{
     entries::Position,
     key::{self, StateKey},
+    locks::{annotatable, retain_new, set_bucket_lock, set_hold, set_retention},
     overlay::{Overlay, View},
-    record::{Bucket, Head, Kind, Part, Signer, Tenant, Upload, UploadState, Version},
+    record::{Annotation, Bucket, Head, Kind, Part, Signer, Tenant, Upload, UploadState, Version},
     refusal::Refusal,
     visibility::{hide_version, unhide_version},
 };
 use proof::{
     BucketName, PublicKey, TenantId, UploadId,
     entry::VersionKind,
-    transaction::{CompleteUpload, CreateUpload, Operation, Place, PutPart},
+    transaction::{Annotate, CompleteUpload, CreateUpload, Operation, Place, PutPart},
+    wire::List,
 };
 
 /// Applies one operation, or says why not. After a refusal the overlay is to be dropped.
@@ -45,6 +47,10 @@ pub(crate) fn apply<V: View>(
         Operation::HideVersion(hide) => hide_version(position, state, hide),
         Operation::UnhideVersion(show) => unhide_version(position, state, show),
         Operation::UndeleteBucket(undelete) => undelete_bucket(position, state, &undelete.bucket),
+        Operation::SetBucketLock(set) => set_bucket_lock(position, state, set),
+        Operation::SetRetention(set) => set_retention(position, state, set),
+        Operation::SetHold(set) => set_hold(position, state, set),
+        Operation::Annotate(annotate) => set_annotation(position, state, annotate),
     }
 }
 
@@ -77,7 +83,14 @@ fn create_bucket<V: View>(
     if live_bucket(state, &position.tenant, bucket).is_ok() {
         return Err(Refusal::BucketExists);
     }
-    let record = Bucket { created: position.version, created_ms: position.time_ms, deleted: false, live: 0 };
+    let record = Bucket {
+        created: position.version,
+        created_ms: position.time_ms,
+        deleted: false,
+        live: 0,
+        lock: List::default(),
+        annotated: false,
+    };
     state.write(key::bucket(&position.tenant, bucket), record);
     Ok(())
 }
@@ -91,6 +104,7 @@ fn delete_bucket<V: View>(
     if bucket.live > 0 {
         return Err(Refusal::BucketNotEmpty);
     }
+    bucket.lock.iter().try_for_each(|lock| lock.check_delete(position.time_ms))?;
     state.write(key, Bucket { deleted: true, ..bucket });
     Ok(())
 }
@@ -122,8 +136,9 @@ fn add_version<V: View>(
     let entry = position.version_entry(place, kind.clone()).digest();
     let kind = if matches!(kind, VersionKind::Object(_)) { Kind::Object } else { Kind::Marker };
     set_head(state, tenant, place, Head { version, kind: kind.clone(), time_ms, entry })?;
+    let is_object = kind == Kind::Object;
     state.write(key::version(tenant, place, &version), Version { kind, time_ms, entry });
-    Ok(())
+    if is_object { retain_new(position, state, place) } else { Ok(()) }
 }
 
 /// Makes a version current, or none, and keeps the bucket's count of live keys.
@@ -212,6 +227,25 @@ fn complete_upload<V: View>(
     }
     revise(state, key, upload, UploadState::Completed)?;
     add_version(position, state, place, VersionKind::Object(body.clone()))
+}
+
+/// Sets or removes a document about a bucket or a version.
+fn set_annotation<V: View>(
+    position: &Position,
+    state: &mut Overlay<'_, V>,
+    annotate: &Annotate,
+) -> Result<(), Refusal> {
+    let (bucket_key, bucket) = live_bucket(state, &position.tenant, annotate.about.bucket())?;
+    if let Some((place, target)) = annotate.about.version() {
+        annotatable(position, state, place, target)?;
+        if !bucket.annotated {
+            state.write(bucket_key, Bucket { annotated: true, ..bucket });
+        }
+    }
+    let entry = position.annotation_entry(annotate);
+    let key = key::annotation(&position.tenant, &entry.about);
+    state.write(key, Annotation { changed: position.version, entry: entry.digest() });
+    Ok(())
 }
 
 /// Lets a key sign for a tenant, which begins to exist with its first key.

@@ -32,6 +32,12 @@ impl<'a, V: View> Overlay<'a, V> {
         self.get(key).map(|record| R::try_from(record).expect("each kind of record has a domain of keys"))
     }
 
+    /// As [`Self::read`], of what was written here, not below.
+    pub(crate) fn written<R: TryFrom<Record, Error: Debug>>(&self, key: &StateKey) -> Option<R> {
+        let record = self.writes.get(key).cloned();
+        record.map(|record| R::try_from(record).expect("each kind of record has a domain of keys"))
+    }
+
     /// Sets the record at `key`.
     pub(crate) fn write(&mut self, key: StateKey, record: impl Into<Record>) {
         self.writes.insert(key, record.into());

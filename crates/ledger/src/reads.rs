@@ -3,7 +3,7 @@
 use crate::key::{self, StateKey};
 use proof::{
     SignedTransaction, TenantId, VersionId,
-    transaction::{Operation, Place, Precondition},
+    transaction::{Operation, Place, Precondition, Target},
 };
 
 /// Every key that [`execute`](crate::execute) may read for this transaction, sorted, each once.
@@ -31,9 +31,20 @@ fn of_versions<'a>(
     versions: impl IntoIterator<Item = &'a VersionId>,
 ) -> Vec<StateKey> {
     let versions = versions.into_iter();
-    let of = |version| [key::version(tenant, place, version), key::hidden(tenant, place, version)];
+    let of = |version| {
+        let (hidden, lock) = (key::hidden(tenant, place, version), key::lock(tenant, place, version));
+        [key::version(tenant, place, version), hidden, lock]
+    };
     let keys = of_place(tenant, place).into_iter().chain([key::visibility(tenant, place)]);
     keys.chain(versions.flat_map(of)).collect()
+}
+
+/// Of a version that is being made there is nothing yet.
+fn of_target(tenant: &TenantId, place: &Place, target: &Target) -> Vec<StateKey> {
+    match target {
+        Target::Version(version) => of_versions(tenant, place, [version]),
+        Target::Made(_) => of_place(tenant, place),
+    }
 }
 
 fn of_precondition(tenant: &TenantId, precondition: &Precondition) -> Vec<StateKey> {
@@ -69,5 +80,12 @@ fn of_operation(tenant: &TenantId, operation: &Operation) -> Vec<StateKey> {
         }
         Operation::UnhideVersion(show) => of_versions(tenant, &show.place, [&show.version]),
         Operation::UndeleteBucket(undelete) => vec![key::bucket(tenant, &undelete.bucket)],
+        Operation::SetBucketLock(set) => vec![key::bucket(tenant, &set.bucket)],
+        Operation::SetRetention(set) => of_target(tenant, &set.place, &set.version),
+        Operation::SetHold(set) => of_target(tenant, &set.place, &set.version),
+        Operation::Annotate(annotate) => match annotate.about.version() {
+            Some((place, target)) => of_target(tenant, place, target),
+            None => vec![key::bucket(tenant, annotate.about.bucket())],
+        },
     }
 }

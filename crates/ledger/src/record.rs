@@ -7,7 +7,8 @@
 use crate::key::StateKey;
 use proof::{
     Digest, VersionId,
-    wire::{Copying, Encode, EncodeSize, Error, Read},
+    transaction::{DefaultRetention, Retention},
+    wire::{Copying, Encode, EncodeSize, Error, List, Read},
 };
 
 /// Length of every record.
@@ -52,6 +53,45 @@ proof::wire_struct! {
         pub deleted: bool,
         /// Number of keys whose current version is an object.
         pub live: u64,
+        /// Given when its versions can be locked.
+        pub lock: List<BucketLock, 1>,
+        /// Whether a version of it was ever annotated.
+        pub annotated: bool,
+    }
+}
+
+proof::wire_struct! {
+    /// How a bucket's versions are locked.
+    pub struct BucketLock {
+        /// The retention of new objects that ask for none.
+        pub default: List<DefaultRetention, 1>,
+        /// Number of its shown versions that have a retention, ended or not.
+        pub retained: u64,
+        /// Number of its shown versions that are held.
+        pub held: u64,
+        /// No version's retention ends later, milliseconds since the Unix epoch.
+        pub retained_until_ms: u64,
+    }
+}
+
+proof::wire_struct! {
+    /// What keeps a version from being hidden. Not there for versions that never were locked.
+    #[derive(Default)]
+    pub struct Lock {
+        /// Until when.
+        pub retention: List<Retention, 1>,
+        /// Whether it is held besides.
+        pub hold: bool,
+    }
+}
+
+proof::wire_struct! {
+    /// An annotation of a bucket or version, as it was set last.
+    pub struct Annotation {
+        /// The place in the chain at which that was.
+        pub changed: VersionId,
+        /// Hash of its [`AnnotationEntry`](proof::entry::AnnotationEntry).
+        pub entry: Digest,
     }
 }
 
@@ -217,6 +257,8 @@ records! {
     9 => Outcome,
     10 => Visibility,
     11 => Hidden,
+    12 => Lock,
+    13 => Annotation,
 }
 
 impl Record {

@@ -101,6 +101,17 @@ refusals! {
 
     /// A counter would overflow.
     50 => Exhausted: "a counter has reached its end; use another upload, key or tenant",
+
+    /// The bucket's versions cannot be locked.
+    60 => NotLockable: "the bucket has no object lock; enable it first",
+    /// A version, or one of the bucket to be deleted, is retained.
+    61 => Retained: "a retention that nobody can shorten has not ended",
+    /// A version is retained in governance mode, and it was not to be bypassed.
+    62 => RetainedByGovernance: "a retention has not ended; it takes permission to bypass governance",
+    /// A version, or one of the bucket to be deleted, is held.
+    63 => Held: "a legal hold is on; release it first",
+    /// A retention would end in the past or too far ahead.
+    64 => InvalidRetention: "a retention must end in the future, at most ten years ahead; it can be extended later",
 }
 
 impl std::error::Error for Refusal {}

@@ -1,14 +1,15 @@
 //! Hiding versions, and showing them again.
 //!
 //! Both name a version of the bucket's present life and say whether the key's current version changes. That must be so
-//! at execution; if it is not, others changed the key meanwhile, and the transaction is refused.
+//! at execution (and the version not [locked](crate::locks)); if it is not, others changed the key meanwhile, and the transaction is refused.
 
 use crate::{
     entries::Position,
     key,
+    locks::{count, lock_of},
     operations::{head_of, live_bucket, set_head},
     overlay::{Overlay, View},
-    record::{Head, Hidden, Kind, Version, Visibility},
+    record::{Head, Hidden, Kind, Lock, Version, Visibility},
     refusal::Refusal,
 };
 use proof::{
@@ -24,6 +25,8 @@ pub(crate) fn hide_version<V: View>(
     let HideVersion { place, version, succession } = hide;
     let tenant = &position.tenant;
     shown(state, tenant, place, version)?;
+    let lock = lock_of(state, tenant, place, version);
+    lock.check_hide(position.time_ms)?;
     let head = head_of(state, tenant, place)?.filter(|head| head.version == *version);
     match (head, succession.first()) {
         (None, None) => {}
@@ -33,6 +36,7 @@ pub(crate) fn hide_version<V: View>(
         }
         (Some(_), None) | (None, Some(_)) => return Err(Refusal::VersionsChanged),
     }
+    count(position, state, place, &lock, &Lock::default())?;
     change(position, state, place, version, true)
 }
 
@@ -76,6 +80,8 @@ pub(crate) fn unhide_version<V: View>(
     if becomes_current {
         set_head(state, tenant, place, Head { version: *version, kind, time_ms, entry })?;
     }
+    let lock = lock_of(state, tenant, place, version);
+    count(position, state, place, &Lock::default(), &lock)?;
     change(position, state, place, version, false)
 }
 
@@ -92,7 +98,7 @@ fn existing<V: View>(
 }
 
 /// The version, if besides it is not hidden.
-fn shown<V: View>(
+pub(crate) fn shown<V: View>(
     state: &Overlay<'_, V>,
     tenant: &TenantId,
     place: &Place,

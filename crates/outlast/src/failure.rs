@@ -103,6 +103,8 @@ impl From<vault::Error> for Failure {
             Error::Marker { .. } | Error::NoSuchUpload => (Exit::NotFound, None),
             Error::NotYet => (Exit::Usage, Some("name a time that is past, or a block that is")),
             Error::BucketExists | Error::PreconditionFailed | Error::Conflict => (Exit::Conflict, None),
+            Error::Locked(_) => (Exit::Conflict, Some("what is locked stays until its retention ends")),
+            Error::NotLockable | Error::InvalidRetention => (Exit::Usage, None),
             Error::BucketNotEmpty => (Exit::Conflict, None),
             Error::Overloaded => (Exit::Unavailable, Some("nothing was done; try again in a moment")),
             Error::Unavailable(_) => (

@@ -210,6 +210,7 @@ pub(crate) fn gateway_config(
         master_key: layout::MASTER_KEY.into(),
         access_keys: layout::ACCESS_KEYS.into(),
         s3_listen,
+        tls: None,
         region: "us-east-1".to_owned(),
         domains: Vec::new(),
         nodes,

@@ -37,8 +37,24 @@ pub(crate) struct GatewayConfig {
     /// Domains below which a host name is a bucket.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<String>,
+    /// If given, S3 clients must speak TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsFiles>,
     /// All nodes of the network.
     pub nodes: Vec<GatewayPeer>,
+}
+
+/// What a gateway shows to clients that speak TLS: PEM files.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TlsFiles {
+    /// The chain of certificates, the gateway's own first.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// What clients that do not trust it already are to trust. The gateway itself does not need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<PathBuf>,
 }
 
 /// A node as a gateway finds it.
@@ -63,6 +79,12 @@ pub(crate) struct Gateway {
 }
 
 impl GatewayConfig {
+    /// How S3 clients on this machine reach it.
+    pub(crate) fn endpoint(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", address(self.s3_listen))
+    }
+
     /// The file's contents.
     pub(crate) fn to_file(&self) -> Vec<u8> {
         toml::to_string(self).expect("a configuration is a TOML table").into_bytes()
@@ -91,6 +113,11 @@ impl GatewayConfig {
         let base = path.parent().unwrap_or(Path::new("."));
         for path in [&mut config.genesis, &mut config.key, &mut config.master_key, &mut config.access_keys] {
             *path = base.join(&*path);
+        }
+        if let Some(TlsFiles { certificate, key, authority }) = &mut config.tls {
+            for path in [certificate, key].into_iter().chain(authority) {
+                *path = base.join(&*path);
+            }
         }
         let genesis = load_genesis(&config.genesis)?;
         let tenant = TenantId::from_hex(&config.tenant).ok_or_else(|| {
@@ -126,29 +153,36 @@ pub(crate) fn files(
         NewFile::secret(layout::TENANT_KEY, to_file(&key.seed())),
         NewFile::secret(layout::MASTER_KEY, to_file(master_key)),
         NewFile::secret(layout::ACCESS_KEYS, AccessKeys::of(access).to_file()),
-        NewFile::secret(layout::S3_ENVIRONMENT, s3_environment(config.s3_listen, &config.region, access)),
+        NewFile::secret(layout::S3_ENVIRONMENT, s3_environment(config, None, access)),
     ]
 }
 
-/// Settings that make aws, boto3 and others find the gateway: `. s3.env`.
-pub(crate) fn s3_environment(listen: SocketAddr, region: &str, access: &crate::keys::AccessKey) -> Vec<u8> {
-    let endpoint = endpoint(listen);
+/// Settings that make aws, boto3 and others find the gateway, and trust `authority`: `. s3.env`.
+pub(crate) fn s3_environment(
+    config: &GatewayConfig,
+    authority: Option<&Path>,
+    access: &crate::keys::AccessKey,
+) -> Vec<u8> {
+    let (endpoint, region) = (config.endpoint(), &config.region);
+    let trust = authority.map(|path| format!("export AWS_CA_BUNDLE='{}'\n", path.display()));
     format!(
         "export AWS_ENDPOINT_URL={endpoint}\nexport AWS_REGION={region}\nexport AWS_DEFAULT_REGION={region}\n\
-         export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}\n",
-        access.id, *access.secret
+         export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}\n{}",
+        access.id,
+        *access.secret,
+        trust.unwrap_or_default()
     )
     .into_bytes()
 }
 
 /// How clients on this machine reach what listens there.
-pub(crate) fn endpoint(listen: SocketAddr) -> String {
+pub(crate) fn address(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         ip if !ip.is_unspecified() => ip,
         std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
         std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
     };
-    format!("http://{}", SocketAddr::new(ip, listen.port()))
+    SocketAddr::new(ip, listen.port())
 }
 
 /// Runs `work` with the vault that `gateway` opens, until it is done or the process is told to stop.
@@ -248,9 +282,10 @@ mod tests {
 
     #[test]
     fn clients_get_an_address_they_can_connect_to() {
-        assert_eq!(endpoint("0.0.0.0:9000".parse().unwrap()), "http://127.0.0.1:9000");
-        assert_eq!(endpoint("[::]:9000".parse().unwrap()), "http://[::1]:9000");
-        assert_eq!(endpoint("10.1.2.3:80".parse().unwrap()), "http://10.1.2.3:80");
+        let reached = |listen: &str| address(listen.parse().unwrap()).to_string();
+        assert_eq!(reached("0.0.0.0:9000"), "127.0.0.1:9000");
+        assert_eq!(reached("[::]:9000"), "[::1]:9000");
+        assert_eq!(reached("10.1.2.3:80"), "10.1.2.3:80");
     }
     /// All that version 0.1 writes into `gateway.toml`.
     const COMPLETE: &str = r#"genesis = "genesis"
@@ -262,6 +297,11 @@ s3_listen = "127.0.0.1:9000"
 region = "eu-north-1"
 domains = ["s3.example.com"]
 
+[tls]
+certificate = "tls-cert.pem"
+key = "tls-key.pem"
+authority = "tls-ca.pem"
+
 [[nodes]]
 key = "00"
 gateway = "127.0.0.1:1"
@@ -272,19 +312,26 @@ gateway = "127.0.0.1:1"
     fn formats_are_frozen() {
         let complete: GatewayConfig = toml::from_str(COMPLETE).unwrap();
         assert_eq!(complete.to_file(), COMPLETE.as_bytes());
-        let optional = ["region = \"eu-north-1\"\n", "domains = [\"s3.example.com\"]\n"];
+        let optional = [
+            "region = \"eu-north-1\"\n",
+            "domains = [\"s3.example.com\"]\n",
+            "[tls]\ncertificate = \"tls-cert.pem\"\nkey = \"tls-key.pem\"\nauthority = \"tls-ca.pem\"\n",
+        ];
         let shortest = optional.iter().fold(COMPLETE.to_owned(), |text, line| text.replace(line, ""));
         let shortest: GatewayConfig = toml::from_str(&shortest).unwrap();
         assert_eq!((shortest.region.as_str(), shortest.domains.len()), ("us-east-1", 0));
+        assert!(shortest.tls.is_none());
         assert!(toml::from_str::<GatewayConfig>(&format!("more = 1\n{COMPLETE}")).is_err());
 
         let access = crate::keys::AccessKey { id: "OLID".into(), secret: Zeroizing::new("SECRET".into()) };
         let keys = crate::keys::AccessKeys::of(&access);
         assert_eq!(keys.to_file(), b"[keys]\nOLID = \"SECRET\"\n");
-        let environment = s3_environment("127.0.0.1:9000".parse().unwrap(), "eu-north-1", &access);
-        let settings = "export AWS_ENDPOINT_URL=http://127.0.0.1:9000\nexport AWS_REGION=eu-north-1\n\
+        let environment = s3_environment(&complete, Some(Path::new("/x/tls-ca.pem")), &access);
+        let settings = "export AWS_ENDPOINT_URL=https://127.0.0.1:9000\nexport AWS_REGION=eu-north-1\n\
                         export AWS_DEFAULT_REGION=eu-north-1\nexport AWS_ACCESS_KEY_ID=OLID\n\
-                        export AWS_SECRET_ACCESS_KEY=SECRET\n";
+                        export AWS_SECRET_ACCESS_KEY=SECRET\nexport AWS_CA_BUNDLE='/x/tls-ca.pem'\n";
         assert_eq!(environment, settings.as_bytes());
+        let plain = s3_environment(&shortest, None, &access);
+        assert!(plain.starts_with(b"export AWS_ENDPOINT_URL=http://127.0.0.1:9000\n"));
     }
 }

@@ -7,6 +7,7 @@
 //! DIR/nodes/node-<i>/              all that node i stores; deleting it is what the network outlasts
 //! DIR/votes/node-<i>/              what node i has voted for: small, and apart, so that it is not deleted with the rest
 //! DIR/gateway/                     the first tenant's gateway: gateway.toml, tenant.key, master.key, access-keys.toml
+//!                                  with `up --tls` also tls-cert.pem, tls-key.pem, and tls-ca.pem for clients
 //! DIR/tenants/<name>/              the same for each further tenant
 //! DIR/logs/<name>.log              what each process logs
 //! DIR/lock                         held by the running `outlast up`
@@ -19,6 +20,10 @@ pub(crate) const GATEWAY_CONFIG: &str = "gateway.toml";
 pub(crate) const TENANT_KEY: &str = "tenant.key";
 pub(crate) const MASTER_KEY: &str = "master.key";
 pub(crate) const ACCESS_KEYS: &str = "access-keys.toml";
+pub(crate) const TLS_CERTIFICATE: &str = "tls-cert.pem";
+pub(crate) const TLS_KEY: &str = "tls-key.pem";
+/// What clients are to trust.
+pub(crate) const TLS_AUTHORITY: &str = "tls-ca.pem";
 /// Shell settings that S3 clients understand.
 pub(crate) const S3_ENVIRONMENT: &str = "s3.env";
 /// Of `init`, in the directory of each node and gateway; of `up`, in DIR.

@@ -20,6 +20,7 @@ mod output;
 mod place;
 mod ports;
 mod supervisor;
+mod tls;
 
 use clap::Parser as _;
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use crate::{
     layout::{self, Layout, node_name},
     ports,
     supervisor::{Event, Process, Supervisor},
+    tls,
 };
 use node::config::{Config as NodeConfig, Loaded};
 use std::{
@@ -40,6 +41,8 @@ pub(crate) struct Wishes {
     pub nodes: Option<usize>,
     pub s3_addr: Option<SocketAddr>,
     pub port_base: Option<u16>,
+    /// Whether S3 clients are to speak TLS from now on.
+    pub tls: bool,
     pub log_json: bool,
 }
 
@@ -81,8 +84,14 @@ impl Network {
             let s3 = GatewayConfig::read(&gateway_file(&layout, None))?.s3_listen;
             patiently(PORT_PATIENCE, || check_ports(&addresses, s3))?;
         }
+        if wishes.tls {
+            tls::enable(&layout.gateway(None))?;
+        }
         let gateway = GatewayConfig::load(&gateway_file(&layout, None))?.config;
         let access = AccessKeys::load(&gateway.access_keys)?.first();
+        if wishes.tls {
+            write_environment(&layout, &gateway, &access)?;
+        }
         let tenants = tenants(&layout)?;
         Ok(Self { layout, fresh, nodes, gateway, access, tenants, log_json: wishes.log_json, _lock: lock })
     }
@@ -124,7 +133,7 @@ impl Network {
 
     /// Where S3 clients find it.
     pub(crate) fn s3_endpoint(&self) -> String {
-        gateway::endpoint(self.gateway.s3_listen)
+        self.gateway.endpoint()
     }
 }
 
@@ -145,7 +154,7 @@ impl Running {
             seen(&event);
             self.note(&event);
             if matches!(&event, Event::Ready { name } if name == GATEWAY) {
-                return s3_answers(self.network.gateway.s3_listen).await;
+                return s3_answers(&self.network.gateway).await;
             }
         }
     }
@@ -262,20 +271,35 @@ fn move_s3(layout: &Layout, asked: Option<SocketAddr>) -> Result<(), Failure> {
     config.s3_listen = ports::for_s3(Some(asked))?;
     let directory = layout.gateway(None);
     let access = AccessKeys::load(&directory.join(&config.access_keys))?.first();
-    let environment = gateway::s3_environment(config.s3_listen, &config.region, &access);
-    files::replace(&directory.join(layout::S3_ENVIRONMENT), &environment, true)?;
+    let made_here =
+        |tls: &gateway::TlsFiles| tls.authority.as_deref() == Some(layout::TLS_AUTHORITY.as_ref());
+    if config.tls.as_ref().is_some_and(made_here) {
+        tls::make(&directory, config.s3_listen, &config.domains)?;
+    }
+    write_environment(layout, &config, &access)?;
     files::replace(&path, &config.to_file(), false)
 }
 
-/// Asks the S3 endpoint anything over HTTP: any answer will do.
-async fn s3_answers(listen: SocketAddr) -> Result<(), Failure> {
-    let endpoint = gateway::endpoint(listen);
-    let address = endpoint.trim_start_matches("http://");
+/// Writes how S3 clients find, and come to trust, the first tenant's gateway.
+fn write_environment(layout: &Layout, config: &GatewayConfig, access: &AccessKey) -> Result<(), Failure> {
+    let directory = std::path::absolute(layout.gateway(None));
+    let directory = directory.map_err(|error| Failure::file("find", &layout.gateway(None), &error))?;
+    let authority = config.tls.as_ref().and_then(|tls| tls.authority.as_ref());
+    let authority = authority.map(|path| directory.join(path));
+    let environment = gateway::s3_environment(config, authority.as_deref(), access);
+    files::replace(&directory.join(layout::S3_ENVIRONMENT), &environment, true)
+}
+
+/// Asks the S3 endpoint anything over HTTP: any answer will do. Who speaks TLS answers that with an alert.
+async fn s3_answers(gateway: &GatewayConfig) -> Result<(), Failure> {
+    const TLS_ALERT: u8 = 21;
+    let (endpoint, address) = (gateway.endpoint(), gateway::address(gateway.s3_listen));
+    let expected: &[u8] = if gateway.tls.is_some() { &[TLS_ALERT] } else { b"HTTP/1.1 " };
     let ask = async {
         let mut stream = TcpStream::connect(address).await?;
         let request = format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
-        let mut answer = [0; 9];
+        let mut answer = vec![0; expected.len()];
         stream.read_exact(&mut answer).await?;
         Ok::<_, std::io::Error>(answer)
     };
@@ -288,8 +312,10 @@ async fn s3_answers(listen: SocketAddr) -> Result<(), Failure> {
         .hint("logs/gateway.log in the network's directory says more")
     };
     match answer {
-        Ok(Ok(answer)) if answer == *b"HTTP/1.1 " => Ok(()),
-        Ok(Ok(_)) => Err(refused("what listens there does not speak HTTP".into())),
+        Ok(Ok(answer)) if answer == expected => Ok(()),
+        Ok(Ok(_)) => {
+            Err(refused("what listens there does not speak HTTP, or not over TLS as configured".into()))
+        }
         Ok(Err(error)) => Err(refused(error.to_string())),
         Err(_) => Err(refused("no answer in 10 s".into())),
     }
@@ -338,6 +364,29 @@ mod tests {
             Exit::Usage
         );
         assert!(!odd.genesis().exists(), "nothing half done");
+    }
+
+    #[test]
+    fn tls_stays_once_it_was_asked_for() {
+        let base = tempfile::tempdir().unwrap();
+        let layout = Layout::new(base.path());
+        let at = |tls, text: &str| {
+            let s3_addr = Some(text.parse().unwrap());
+            Wishes { nodes: Some(1), s3_addr, tls, ..Wishes::default() }
+        };
+        let authority = || std::fs::read(layout.gateway(None).join(layout::TLS_AUTHORITY)).unwrap();
+        let first = prepare(&layout, &at(true, "127.0.0.1:0")).unwrap();
+        assert!(first.s3_endpoint().starts_with("https://127.0.0.1:"));
+        let environment = std::fs::read_to_string(layout.gateway(None).join(layout::S3_ENVIRONMENT)).unwrap();
+        assert!(environment.contains("AWS_CA_BUNDLE='/") && environment.contains("URL=https://"));
+        drop(first);
+        let made = authority();
+        let second = prepare(&layout, &Wishes::default()).unwrap();
+        assert!(second.s3_endpoint().starts_with("https://"));
+        drop(second);
+        assert_eq!(authority(), made, "made once");
+        drop(prepare(&layout, &at(true, "127.0.0.2:0")).unwrap());
+        assert_ne!(authority(), made, "the certificate names the address");
     }
 
     #[test]

@@ -4,8 +4,8 @@
 use crate::{
     Digest, TenantId, UploadId, VersionId,
     digest::sha256,
-    transaction::{Attachment, Body, Place},
-    wire::Encode,
+    transaction::{About, Attachment, Body, Place},
+    wire::{Encode, List},
 };
 
 crate::wire_enum! {
@@ -94,5 +94,28 @@ impl PartEntry {
     /// The hash in the state.
     pub fn digest(&self) -> Digest {
         sha256("outlast/entry/part/1", &[&self.encode()])
+    }
+}
+
+crate::wire_struct! {
+    /// An annotation as it was set.
+    pub struct AnnotationEntry {
+        /// Whose.
+        pub tenant: TenantId,
+        /// What it is, and of what. A version is named by its id.
+        pub about: About,
+        /// The place in the chain at which it was set.
+        pub changed: VersionId,
+        /// Block time.
+        pub time_ms: u64,
+        /// The document, sealed; none when it was removed.
+        pub sealed: List<Attachment, 1>,
+    }
+}
+
+impl AnnotationEntry {
+    /// The hash in the state.
+    pub fn digest(&self) -> Digest {
+        sha256("outlast/entry/annotation/1", &[&self.encode()])
     }
 }

@@ -28,6 +28,7 @@ pub mod manifest;
 pub mod merkle;
 pub mod names;
 pub mod receipt;
+mod settings;
 pub mod transaction;
 pub mod wire;
 

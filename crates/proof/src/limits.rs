@@ -36,6 +36,10 @@ pub const OBJECT_KEY_MAX: usize = 1024;
 pub const PART_NUMBER_MAX: u16 = 10_000;
 /// How far ahead of the newest block a transaction's expiry may lie, in milliseconds.
 pub const EXPIRY_AHEAD_MS_MAX: u64 = 10 * 60 * 1000;
+/// Milliseconds of a day.
+pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// How far ahead a version's retention may end, in milliseconds: ten years. Whoever wants more extends it in time.
+pub const RETENTION_MS_MAX: u64 = 3660 * DAY_MS;
 /// Headers between a block and the descendant whose certificate finalizes it.
 pub const HEADER_CHAIN_MAX: usize = 64;
 

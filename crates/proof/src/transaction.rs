@@ -12,6 +12,11 @@ use crate::{
     wire::{Encode, List, Octets},
 };
 
+pub use crate::settings::{
+    About, Annotate, DefaultRetention, Mode, Period, Retention, SetBucketLock, SetHold, SetRetention, Target,
+    TargetAt,
+};
+
 const NAMESPACE: &[u8] = b"outlast/transaction/1";
 
 crate::wire_struct! {
@@ -291,6 +296,14 @@ crate::wire_enum! {
         12 => UnhideVersion(operation: UnhideVersion),
         /// See [`UndeleteBucket`].
         13 => UndeleteBucket(operation: UndeleteBucket),
+        /// See [`SetBucketLock`].
+        14 => SetBucketLock(operation: SetBucketLock),
+        /// See [`SetRetention`].
+        15 => SetRetention(operation: SetRetention),
+        /// See [`SetHold`].
+        16 => SetHold(operation: SetHold),
+        /// See [`Annotate`].
+        17 => Annotate(operation: Annotate),
     }
 }
 
@@ -309,6 +322,7 @@ impl Operation {
             Self::PutPart(put) => of_body(&put.body),
             Self::CompleteUpload(complete) => of_body(&complete.body),
             Self::CreateUpload(create) => vec![&create.sealed],
+            Self::Annotate(annotate) => annotate.sealed.iter().collect(),
             Self::CreateBucket(_)
             | Self::DeleteBucket(_)
             | Self::PutMarker(_)
@@ -318,7 +332,29 @@ impl Operation {
             | Self::RevokeKey(_)
             | Self::HideVersion(_)
             | Self::UnhideVersion(_)
-            | Self::UndeleteBucket(_) => Vec::new(),
+            | Self::UndeleteBucket(_)
+            | Self::SetBucketLock(_)
+            | Self::SetRetention(_)
+            | Self::SetHold(_) => Vec::new(),
+        }
+    }
+
+    /// Where it makes a version, if it makes one.
+    pub fn makes(&self) -> Option<&Place> {
+        match self {
+            Self::PutVersion(put) => Some(&put.place),
+            Self::CompleteUpload(complete) => Some(&complete.place),
+            _ => None,
+        }
+    }
+
+    /// The version whose settings it changes, if it does that.
+    pub fn target(&self) -> Option<(&Place, &Target)> {
+        match self {
+            Self::SetRetention(set) => Some((&set.place, &set.version)),
+            Self::SetHold(set) => Some((&set.place, &set.version)),
+            Self::Annotate(annotate) => annotate.about.version(),
+            _ => None,
         }
     }
 

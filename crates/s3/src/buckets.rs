@@ -12,6 +12,7 @@ pub(crate) async fn list_buckets<S: Store>(
     surface: &Surface<S>,
     request: S3Request<ListBucketsInput>,
 ) -> S3Result<S3Response<ListBucketsOutput>> {
+    let scope = surface.scope(&request).cloned();
     let input = request.input;
     let limit = match input.max_buckets {
         None => usize::MAX,
@@ -23,6 +24,7 @@ pub(crate) async fn list_buckets<S: Store>(
     let after = input.continuation_token.as_deref().unwrap_or_default();
     // Given by name: the continuation token is the last name of the page before.
     let mut found = surface.store.list_buckets().await.map_err(stored)?;
+    found.retain(|found| scope.as_ref().is_none_or(|scope| scope.covers_bucket(found.name.as_str())));
     found.retain(|found| wanted && found.name.as_str().starts_with(prefix) && found.name.as_str() > after);
     let more = found.len() > limit;
     found.truncate(limit);
@@ -56,7 +58,10 @@ pub(crate) async fn create_bucket<S: Store>(
         let message = format!("This gateway has one region, {}.", surface.region);
         return Err(error(S3ErrorCode::IllegalLocationConstraintException, message));
     }
-    surface.store.create_bucket(&name).await.map_err(stored)?;
+    match request.input.object_lock_enabled_for_bucket {
+        Some(true) => surface.store.create_lockable_bucket(&name).await.map_err(stored)?,
+        _ => surface.store.create_bucket(&name).await.map_err(stored)?,
+    };
     Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{name}")) }))
 }
 

@@ -1,5 +1,6 @@
 //! What the operator of a gateway decides.
 
+use crate::{access::Scope, tls::Tls};
 pub use s3s::auth::SecretKey;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,14 +8,18 @@ use std::{collections::BTreeMap, time::Duration};
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Secret by access key. `Debug` never shows a secret. Whoever signs with one of these keys may do all that this
-    /// surface offers, which destroys nothing: every earlier version of every object stays.
+    /// surface offers, which destroys nothing: every earlier version of every object stays. Unless the key has a scope.
     pub keys: BTreeMap<String, SecretKey>,
+    /// What keys are limited to, by access key.
+    pub scopes: BTreeMap<String, Scope>,
     /// The region that signatures must be made for.
     pub region: String,
     /// The account that owns all buckets, as listings show it and as `x-amz-expected-bucket-owner` must say.
     pub owner: String,
     /// Domains below which a host name is a bucket (`bucket.domain`), besides `localhost`. Without port.
     pub domains: Vec<String>,
+    /// If there is one, clients must speak TLS.
+    pub tls: Option<Tls>,
     /// Connections open at a time. One more is answered 503 and closed.
     pub connections_max: usize,
     /// Requests in work at a time. One more is answered 503 SlowDown at once.
@@ -31,9 +36,11 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             keys: BTreeMap::new(),
+            scopes: BTreeMap::new(),
             region: "us-east-1".to_owned(),
             owner: "outlast".to_owned(),
             domains: Vec::new(),
+            tls: None,
             connections_max: 1024,
             requests_max: 256,
             header_timeout: Duration::from_secs(60),

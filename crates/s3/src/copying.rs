@@ -8,10 +8,12 @@ use crate::{
     conditions::{ReadConditions, WriteConditions},
     digest::{Algorithm, Digests, Pipeline, Sums, hex},
     error::{error, invalid_argument, invalid_request, not_implemented, stored},
+    locking::asked,
     multipart::{part_number, upload_id},
-    objects::find,
+    objects::find_at,
     store::{PartWriter, Sink, Store, StoredObject},
     surface::{Surface, place},
+    tagging,
     whole::Announced,
 };
 use futures::StreamExt;
@@ -34,14 +36,18 @@ pub(crate) async fn copy_object<S: Store>(
         Some(MetadataDirective::REPLACE) => true,
         Some(_) => return Err(invalid_argument("Unknown metadata directive.")),
     };
+    let retag = input.tagging_directive.as_ref().map(|directive| directive.as_str().to_owned());
+    let given_tags = input.tagging.take();
+    let mut settings = asked!(input).into_settings()?;
+    let replaces_tags = retag.as_deref() == Some(TaggingDirective::REPLACE);
     let itself = *source_bucket == *input.bucket && *source_key == *input.key;
-    if itself && source_version.is_none() && !replace {
+    if itself && source_version.is_none() && !replace && !replaces_tags {
         return Err(invalid_request(
             "This copy request is illegal because it is trying to copy an object to itself without changing the \
              object's metadata.",
         ));
     }
-    let found = find(surface, source_bucket, source_key, source_version).await?;
+    let (found, at) = find_at(surface, source_bucket, source_key, source_version).await?;
     let conditions = ReadConditions {
         if_match: input.copy_source_if_match.take(),
         if_none_match: input.copy_source_if_none_match.take(),
@@ -69,8 +75,10 @@ pub(crate) async fn copy_object<S: Store>(
             .ok_or_else(|| invalid_request("Checksum algorithm provided is unsupported."))?;
         rehash(surface, &found, &mut metadata, algorithm).await?;
     }
+    settings.tags = tagging::of_copy(surface, (&found, at), retag.as_deref(), given_tags.as_deref()).await?;
     let condition = target_condition(surface, &target, &headers).await?;
-    let written = surface.store.copy(&found, target, metadata.clone(), condition).await.map_err(stored)?;
+    let copied = surface.store.copy(&found, target, metadata.clone(), condition, settings);
+    let written = copied.await.map_err(stored)?;
     let mut result = CopyObjectResult {
         e_tag: Some(etag(&metadata)),
         last_modified: Some(timestamp(written.time_ms)),
@@ -127,7 +135,7 @@ pub(crate) async fn upload_part_copy<S: Store>(
     let upload = upload_id(&input.upload_id)?;
     let number = part_number(input.part_number)?;
     let (source_bucket, source_key, source_version) = source(&input.copy_source)?;
-    let found = find(surface, source_bucket, source_key, source_version).await?;
+    let (found, _) = find_at(surface, source_bucket, source_key, source_version).await?;
     let conditions = ReadConditions {
         if_match: input.copy_source_if_match,
         if_none_match: input.copy_source_if_none_match,

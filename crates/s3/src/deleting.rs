@@ -2,6 +2,7 @@
 //! version is hidden.
 
 use crate::{
+    access::{Verb, denied},
     conditions::WriteConditions,
     error::{error, not_implemented, stored},
     store::Store,
@@ -24,6 +25,7 @@ pub(crate) async fn delete_object<S: Store>(
 ) -> S3Result<S3Response<DeleteObjectOutput>> {
     let input = request.input;
     let place = place(&input.bucket, &input.key)?;
+    let bypass = input.bypass_governance_retention.unwrap_or(false);
     let (marker, version_id) = match input.version_id {
         None => {
             let deleted = mark(surface, &place, input.if_match).await?;
@@ -32,7 +34,7 @@ pub(crate) async fn delete_object<S: Store>(
         Some(_) if input.if_match.is_some() => return Err(conditional_hide()),
         Some(id) => {
             // A version that is not there is deleted already.
-            let hidden = surface.store.hide(&place, &[version(&id)?]).await.map_err(stored)?;
+            let hidden = surface.store.hide(&place, &[version(&id)?], bypass).await.map_err(stored)?;
             (hidden.iter().any(|hidden| hidden.marker), id)
         }
     };
@@ -61,16 +63,23 @@ pub(crate) async fn delete_objects<S: Store>(
     surface: &Surface<S>,
     request: S3Request<DeleteObjectsInput>,
 ) -> S3Result<S3Response<DeleteObjectsOutput>> {
-    let DeleteObjectsInput { bucket: bucket_name, delete: wanted, .. } = request.input;
+    let scope = surface.scope(&request).cloned();
+    let DeleteObjectsInput { bucket: bucket_name, delete: wanted, bypass_governance_retention, .. } =
+        request.input;
+    let bypass = bypass_governance_retention.unwrap_or(false);
     if wanted.objects.is_empty() || wanted.objects.len() > DELETES_MAX {
         let message = "The XML you provided must name 1 to 1000 keys.";
         return Err(error(S3ErrorCode::MalformedXML, message));
     }
     surface.store.head_bucket(&bucket(&bucket_name)?).await.map_err(stored)?;
     let quiet = wanted.quiet.unwrap_or(false);
-    let (groups, refused) = sort_out(wanted.objects);
+    let allowed = |key: &str, hides: bool| {
+        let verb = if hides { Verb::Hide } else { Verb::Mark };
+        scope.as_ref().is_none_or(|scope| scope.allows(verb, &bucket_name, key))
+    };
+    let (groups, refused) = sort_out(wanted.objects, allowed);
     let answers = futures::stream::iter(groups)
-        .map(|group| delete_group(surface, &bucket_name, group))
+        .map(|group| delete_group(surface, &bucket_name, group, bypass))
         .buffer_unordered(DELETES_AT_ONCE)
         .collect::<Vec<_>>()
         .await;
@@ -103,12 +112,17 @@ enum Group {
 }
 
 /// Groups entries by what is to be done, and answers those that nothing can be done about.
-fn sort_out(objects: Vec<ObjectIdentifier>) -> (Vec<Group>, Vec<(usize, Answer)>) {
+fn sort_out(
+    objects: Vec<ObjectIdentifier>,
+    allowed: impl Fn(&str, bool) -> bool,
+) -> (Vec<Group>, Vec<(usize, Answer)>) {
     let (mut groups, mut refused) = (Vec::new(), Vec::new());
     let mut hides = BTreeMap::<String, Vec<(usize, VersionId)>>::new();
     for (at, object) in objects.into_iter().enumerate() {
         let ObjectIdentifier { key, version_id, e_tag, last_modified_time, size } = object;
-        let verdict = if last_modified_time.is_some() || size.is_some() {
+        let verdict = if !allowed(&key, version_id.is_some()) {
+            Err(denied())
+        } else if last_modified_time.is_some() || size.is_some() {
             Err(not_implemented("Deletes conditional on time or size are not implemented."))
         } else if version_id.is_some() && e_tag.is_some() {
             Err(conditional_hide())
@@ -129,6 +143,7 @@ async fn delete_group<S: Store>(
     surface: &Surface<S>,
     bucket_name: &str,
     group: Group,
+    bypass: bool,
 ) -> Vec<(usize, Answer)> {
     match group {
         Group::Mark(at, key, e_tag) => {
@@ -151,7 +166,7 @@ async fn delete_group<S: Store>(
                 ),
             )]
         }
-        Group::Hide(key, versions) => hide_group(surface, bucket_name, key, versions).await,
+        Group::Hide(key, versions) => hide_group(surface, bucket_name, key, versions, bypass).await,
     }
 }
 
@@ -160,21 +175,45 @@ async fn hide_group<S: Store>(
     bucket_name: &str,
     key: String,
     versions: Vec<(usize, VersionId)>,
+    bypass: bool,
 ) -> Vec<(usize, Answer)> {
-    let ids: Vec<VersionId> = versions.iter().map(|(_, version)| *version).collect();
-    let hidden = async {
-        let place = place(bucket_name, &key)?;
-        surface.store.hide(&place, &ids).await.map_err(stored)
+    let place = match place(bucket_name, &key) {
+        Ok(place) => place,
+        Err(cause) => {
+            let refused = |(at, version): (usize, VersionId)| {
+                (at, Err(failed(&cause, key.clone(), Some(version.to_string()))))
+            };
+            return versions.into_iter().map(refused).collect();
+        }
     };
-    let hidden = hidden.await;
-    let answer = |version: VersionId| match &hidden {
-        Err(cause) => Err(failed(cause, key.clone(), Some(version.to_string()))),
+    let ids: Vec<VersionId> = versions.iter().map(|(_, version)| *version).collect();
+    match surface.store.hide(&place, &ids, bypass).await {
+        // One that is locked does not keep the others.
+        Err(vault::Error::Locked(_)) if versions.len() > 1 => {
+            let mut answers = Vec::with_capacity(versions.len());
+            for entry in versions {
+                let hidden = surface.store.hide(&place, &[entry.1], bypass).await.map_err(stored);
+                answers.extend(answers_of(&key, vec![entry], &hidden));
+            }
+            answers
+        }
+        hidden => answers_of(&key, versions, &hidden.map_err(stored)),
+    }
+}
+
+fn answers_of(
+    key: &str,
+    versions: Vec<(usize, VersionId)>,
+    hidden: &S3Result<Vec<vault::HiddenVersion>>,
+) -> Vec<(usize, Answer)> {
+    let answer = |version: VersionId| match hidden {
+        Err(cause) => Err(failed(cause, key.to_owned(), Some(version.to_string()))),
         Ok(hidden) => {
             let marker = hidden.iter().any(|hidden| hidden.version == version && hidden.marker);
             Ok(DeletedObject {
                 delete_marker: marker.then_some(true),
                 delete_marker_version_id: marker.then(|| version.to_string()),
-                key: Some(key.clone()),
+                key: Some(key.to_owned()),
                 version_id: Some(version.to_string()),
             })
         }

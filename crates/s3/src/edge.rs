@@ -1,6 +1,7 @@
 //! From an HTTP request to its answer: bounds, the guard, the dispatcher, and what every answer carries.
 
 use crate::{
+    access::Scopes,
     body::{DOCUMENT_MAX, Document, Inbound, Outbound, Verdict, too_long_document},
     config::Config,
     framing::Framing,
@@ -38,6 +39,9 @@ pub(crate) const BODY_MAX: u64 = 5 << 30;
 /// Bytes that `aws-chunked` framing may add to them.
 const FRAMING_MAX: u64 = BODY_MAX / 32;
 
+/// Parameters of requests whose bodies are documents, of which checksums in headers are.
+const DOCUMENTS: &[&str] = &["cors", "delete", "legal-hold", "object-lock", "retention", "tagging"];
+
 /// Answers requests. One for all connections.
 pub(crate) struct Edge {
     service: S3Service,
@@ -51,9 +55,11 @@ pub(crate) struct Edge {
 impl Edge {
     pub(crate) fn new<S: Store>(store: S, config: &Config) -> Self {
         let domains = Domains::new(&config.domains);
-        let surface = Surface::new(store, &config.region, &config.owner);
+        let scopes = Scopes(Arc::new(config.scopes.clone()));
+        let surface = Surface::new(store, &config.region, &config.owner, scopes.clone());
         let mut builder = S3ServiceBuilder::new(surface);
         builder.set_auth(Keys(config.keys.clone()));
+        builder.set_access(scopes);
         builder.set_host(domains.clone());
         builder.set_validation(Names);
         let mut limits = S3Config::default();
@@ -132,7 +138,12 @@ impl Edge {
 
     /// What the body must hash to, if it is a document. Only PUTs to a key carry contents.
     fn document(&self, parts: &Parts, framed: bool) -> Result<Option<Document>, Refusal> {
-        if parts.method == Method::PUT && self.names_object(parts) {
+        let query = parts.uri.query().unwrap_or_default();
+        let asks = |name: &str| {
+            query.split('&').any(|pair| pair.split_once('=').map_or(pair, |(name, _)| name) == name)
+        };
+        let is_document = DOCUMENTS.iter().any(|name| asks(name));
+        if parts.method == Method::PUT && self.names_object(parts) && !is_document {
             return Ok(None);
         }
         if framed {
@@ -141,9 +152,7 @@ impl Edge {
         if content_length(&parts.headers).is_some_and(|length| length > DOCUMENT_MAX) {
             return Err(too_long_document());
         }
-        let query = parts.uri.query().unwrap_or_default();
-        let deletes = query.split('&').any(|pair| pair == "delete" || pair == "delete=");
-        Document::of(&parts.headers, deletes).map(Some)
+        Document::of(&parts.headers, is_document).map(Some)
     }
 
     fn names_object(&self, parts: &Parts) -> bool {

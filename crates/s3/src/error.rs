@@ -95,6 +95,14 @@ pub(crate) fn stored(cause: vault::Error) -> S3Error {
         }
         E::TooLarge => S3ErrorCode::EntityTooLarge,
         E::MetadataTooLarge => S3ErrorCode::MetadataTooLarge,
+        E::NotLockable => {
+            return invalid_request("Bucket is missing Object Lock Configuration");
+        }
+        E::InvalidRetention => S3ErrorCode::InvalidArgument,
+        E::Locked(_) => {
+            let message = "Access Denied because object protected by object lock.";
+            return error(S3ErrorCode::AccessDenied, message);
+        }
         E::NotAllowed(_) => S3ErrorCode::AccessDenied,
     };
     error(code, message)

@@ -11,6 +11,8 @@ pub(crate) const PREFIX: &str = "x-amz-";
 
 /// Honoured wherever S3 defines them.
 const KNOWN: &[&str] = &[
+    "x-amz-bucket-object-lock-enabled",
+    "x-amz-bypass-governance-retention",
     "x-amz-checksum-algorithm",
     "x-amz-checksum-crc32",
     "x-amz-checksum-crc32c",
@@ -30,7 +32,12 @@ const KNOWN: &[&str] = &[
     "x-amz-decoded-content-length",
     "x-amz-metadata-directive",
     "x-amz-mp-object-size",
+    "x-amz-object-lock-legal-hold",
+    "x-amz-object-lock-mode",
+    "x-amz-object-lock-retain-until-date",
     "x-amz-sdk-checksum-algorithm",
+    "x-amz-tagging",
+    "x-amz-tagging-directive",
     "x-amz-trailer",
     // Ask for nothing: who pays, and what software asks.
     "x-amz-request-payer",
@@ -50,8 +57,6 @@ const VALUES: &[(&str, &[&str], &str)] = &[
         &["BucketOwnerEnforced"],
         "object ownership other than BucketOwnerEnforced is not implemented",
     ),
-    ("x-amz-bucket-object-lock-enabled", &["false", "False"], "object lock is not implemented"),
-    ("x-amz-tagging-directive", &["COPY"], "tags are not implemented"),
 ];
 
 /// Must name the owner of the buckets.
@@ -90,12 +95,8 @@ fn reason(name: &str) -> &'static str {
     if name.contains("server-side-encryption") {
         "objects are always encrypted before they leave the gateway, under the tenant's key; server-side encryption \
          settings are not implemented"
-    } else if name.starts_with("x-amz-object-lock-") || name == "x-amz-bypass-governance-retention" {
-        "object lock is not implemented; no version is ever destroyed"
     } else if name.starts_with("x-amz-grant-") {
         "access lists other than private are not implemented"
-    } else if name == "x-amz-tagging" {
-        "tags are not implemented"
     } else {
         "this header asks for something that is not implemented"
     }
@@ -120,7 +121,10 @@ mod tests {
             ("x-amz-checksum-crc32", "AAAAAA=="),
             ("x-amz-acl", "private"),
             ("x-amz-storage-class", "STANDARD"),
-            ("x-amz-bucket-object-lock-enabled", "false"),
+            ("x-amz-bucket-object-lock-enabled", "true"),
+            ("x-amz-object-lock-mode", "COMPLIANCE"),
+            ("x-amz-bypass-governance-retention", "true"),
+            ("x-amz-tagging", "a=b"),
             ("x-amz-expected-bucket-owner", "me"),
         ] {
             assert_eq!(verdict(name, value), None, "{name}");
@@ -129,13 +133,10 @@ mod tests {
             ("x-amz-acl", "public-read"),
             ("x-amz-grant-read", "id=1"),
             ("x-amz-storage-class", "GLACIER"),
-            ("x-amz-bucket-object-lock-enabled", "true"),
-            ("x-amz-object-lock-mode", "COMPLIANCE"),
-            ("x-amz-bypass-governance-retention", "true"),
+            ("x-amz-bucket-object-lock-token", "t"),
             ("x-amz-server-side-encryption", "AES256"),
             ("x-amz-server-side-encryption-customer-key", "a2V5"),
             ("x-amz-copy-source-server-side-encryption-customer-key", "a2V5"),
-            ("x-amz-tagging", "a=b"),
             ("x-amz-website-redirect-location", "/x"),
             ("x-amz-mfa", "1"),
             ("x-amz-write-offset-bytes", "1"),

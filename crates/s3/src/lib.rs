@@ -2,18 +2,21 @@
 //!
 //! A request passes, in this order:
 //!
-//! 1. [`server`](serve): accepts connections and bounds them.
+//! 1. [`server`](serve): accepts connections, bounds them and, where configured, speaks TLS with them.
 //! 2. `edge`: bounds requests in work, and gives every answer its id.
 //! 3. `guard`, `features`: what must be signed, and which headers are honoured. All else is refused.
 //! 4. `body`, `framing`: watch the body as it comes.
 //! 5. The crate `s3s`: verifies the signature, parses the operation, writes the answer.
-//! 6. `surface`: the operations, in `buckets`, `objects`, `deleting`, `copying`, `multipart`, `listing` and `versions`,
+//! 6. `access`: what the access key may do.
+//! 7. `surface`: the operations, in `buckets`, `objects`, `deleting`, `copying`, `multipart`, `listing`, `versions`,
+//!    `tagging` and `locking`,
 //!    with `conditions`, `integrity`, `digest`, `whole` and `attributes` beside them.
-//! 7. [`Store`]: the vault, where all truth is.
+//! 8. [`Store`]: the vault, where all truth is.
 //!
 //! Nothing becomes visible before the whole body was received, verified against every hash that the request carries,
 //! and made final by the vault. What is supported, and what is refused with which error, is listed in `docs/s3.md`.
 
+mod access;
 mod attributes;
 mod body;
 mod buckets;
@@ -30,6 +33,7 @@ mod guard;
 mod host;
 mod integrity;
 mod listing;
+mod locking;
 mod multipart;
 mod objects;
 mod refusal;
@@ -37,9 +41,13 @@ mod server;
 mod socket;
 mod store;
 mod surface;
+mod tagging;
+mod tls;
 mod versions;
 mod whole;
 
+pub use access::{Scope, Verb};
 pub use config::{Config, SecretKey};
 pub use server::serve;
 pub use store::{ObjectWriter, PartWriter, Sink, Store, StoredObject};
+pub use tls::{Tls, TlsError};

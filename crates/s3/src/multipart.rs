@@ -7,6 +7,7 @@ use crate::{
     error::{error, invalid_argument, invalid_request, not_implemented, stored},
     integrity::Expected,
     listing::Encoding,
+    locking::{self, asked},
     objects::receive,
     store::{PartWriter, Store},
     surface::{Surface, bucket, limit, place},
@@ -36,6 +37,14 @@ pub(crate) async fn create_multipart_upload<S: Store>(
     let announced = Announced::asked(input.checksum_algorithm.as_ref(), input.checksum_type.as_ref())?;
     let mut metadata = attributes!(input).into_metadata()?;
     announced.note(&mut metadata);
+    let settings = asked!(input).into_settings()?;
+    // What cannot be at completion is refused now.
+    if (settings.retention.is_some() || settings.hold)
+        && surface.store.bucket_lock(&place.bucket).await.map_err(stored)?.is_none()
+    {
+        return Err(stored(vault::Error::NotLockable));
+    }
+    locking::note(settings, &mut metadata);
     let upload = surface.store.create_upload(place, metadata).await.map_err(stored)?;
     Ok(S3Response::new(CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
@@ -103,6 +112,7 @@ pub(crate) async fn complete_multipart_upload<S: Store>(
         return Err(invalid_request("The x-amz-mp-object-size header does not match the size of the parts."));
     }
     let mut metadata = opened.metadata;
+    let settings = locking::noted(&mut metadata);
     metadata.etag = whole::etag(&parts)?;
     metadata.parts = parts.len() as u32;
     whole::set_checksum(&mut metadata, announced, &parts);
@@ -111,7 +121,7 @@ pub(crate) async fn complete_multipart_upload<S: Store>(
     let chosen = listed.into_iter().map(|part| (part.number, part.etag)).collect();
     let written = surface
         .store
-        .complete_upload(&place, upload, chosen, metadata.clone(), condition)
+        .complete_upload(&place, upload, chosen, metadata.clone(), condition, settings)
         .await
         .map_err(stored)?;
     let mut output = CompleteMultipartUploadOutput {

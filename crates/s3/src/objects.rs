@@ -6,8 +6,10 @@ use crate::{
     digest::{Algorithm, Digests, Pipeline, Sums, hex},
     error::{error, invalid_argument, received, stored, with_headers},
     integrity::Expected,
+    locking::{asked, describe_lock},
     store::{ObjectWriter, Sink, Store, StoredObject},
     surface::{Surface, View, object_key, place, version},
+    tagging,
 };
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -34,6 +36,7 @@ pub(crate) async fn put_object<S: Store>(
     let place = place(&input.bucket, &input.key)?;
     let expected = Expected::of(&headers)?;
     let mut metadata = attributes!(input).into_metadata()?;
+    let settings = asked!(input).into_settings()?;
     let early = input.content_length.is_none_or(|length| length > EARLY_BYTES);
     let conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
     let condition = conditions.resolve(&surface.store, &place, early).await?;
@@ -45,7 +48,7 @@ pub(crate) async fn put_object<S: Store>(
     expected.verify(&sums, trailing_headers.as_ref())?;
     metadata.etag = hex(&sums.md5);
     set_sums(&mut metadata, &sums);
-    let written = writer.finish(metadata.clone(), condition).await.map_err(stored)?;
+    let written = writer.finish(metadata.clone(), condition, settings).await.map_err(stored)?;
 
     let mut output = PutObjectOutput {
         e_tag: Some(etag(&metadata)),
@@ -91,7 +94,7 @@ pub(crate) async fn get_object<S: Store>(
     request: S3Request<GetObjectInput>,
 ) -> S3Result<S3Response<GetObjectOutput>> {
     let S3Request { input, headers, .. } = request;
-    let found = find(surface, &input.bucket, &input.key, input.version_id.as_deref()).await?;
+    let (found, at) = find_at(surface, &input.bucket, &input.key, input.version_id.as_deref()).await?;
     let conditions = ReadConditions {
         if_match: input.if_match,
         if_none_match: input.if_none_match,
@@ -109,6 +112,8 @@ pub(crate) async fn get_object<S: Store>(
         ..GetObjectOutput::default()
     };
     describe!(output, &found, wants_checksums(input.checksum_mode.as_ref()) && !selection.partial);
+    describe_lock!(output, lock(surface, &found, at).await?);
+    output.tag_count = tagging::count(surface, &found, at).await?;
     Ok(S3Response::new(output))
 }
 
@@ -117,7 +122,7 @@ pub(crate) async fn head_object<S: Store>(
     request: S3Request<HeadObjectInput>,
 ) -> S3Result<S3Response<HeadObjectOutput>> {
     let S3Request { input, headers, .. } = request;
-    let found = find(surface, &input.bucket, &input.key, input.version_id.as_deref()).await?;
+    let (found, at) = find_at(surface, &input.bucket, &input.key, input.version_id.as_deref()).await?;
     let conditions = ReadConditions {
         if_match: input.if_match,
         if_none_match: input.if_none_match,
@@ -133,28 +138,46 @@ pub(crate) async fn head_object<S: Store>(
         ..HeadObjectOutput::default()
     };
     describe!(output, &found, wants_checksums(input.checksum_mode.as_ref()) && !selection.partial);
-    Ok(S3Response::new(output))
+    describe_lock!(output, lock(surface, &found, at).await?);
+    let mut response = S3Response::new(output);
+    if let Some(count) = tagging::count(surface, &found, at).await? {
+        response.headers.insert("x-amz-tagging-count", count.into());
+    }
+    Ok(response)
+}
+
+/// What locks an object now. Of the past that is not told.
+async fn lock<S: Store>(
+    surface: &Surface<S>,
+    found: &S::Object,
+    at: Option<u64>,
+) -> S3Result<vault::VersionLock> {
+    match at {
+        None => surface.store.lock(found).await.map_err(stored),
+        Some(_) => Ok(vault::VersionLock::default()),
+    }
 }
 
 fn wants_checksums(mode: Option<&ChecksumMode>) -> bool {
     mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED)
 }
 
-/// The current version of a key, or the one named, now or in the past.
-pub(crate) async fn find<S: Store>(
+/// The current version of a key, or the one named, now or in the past; and the height as of which that is.
+pub(crate) async fn find_at<S: Store>(
     surface: &Surface<S>,
     bucket_name: &str,
     key: &str,
     version_id: Option<&str>,
-) -> S3Result<S::Object> {
+) -> S3Result<(S::Object, Option<u64>)> {
     let version = version_id.map(version).transpose()?;
     let key = object_key(key)?;
     let View { bucket, at } = surface.view(bucket_name).await?;
     let place = Place { bucket, key };
-    match at {
-        None => surface.store.head(&place, version).await.map_err(stored),
-        Some(height) => surface.store.head_at(&place, version, height).await.map_err(stored),
-    }
+    let found = match at {
+        None => surface.store.head(&place, version).await,
+        Some(height) => surface.store.head_at(&place, version, height).await,
+    };
+    Ok((found.map_err(stored)?, at))
 }
 
 /// What of an object is asked for.

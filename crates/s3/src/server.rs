@@ -1,16 +1,17 @@
 //! The listening side: connections, their bounds and their end.
 //!
 //! A connection above the limit is answered 503 and closed at once; a request above the limit is answered 503 SlowDown
-//! at once; a client that stalls, in headers, body or reading, is dropped. Nothing waits in a queue.
+//! at once; a client that stalls, in a TLS handshake, headers, body or reading, is dropped. Nothing waits in a queue.
 
-use crate::{config::Config, edge::Edge, socket::Socket, store::Store};
+use crate::{config::Config, edge::Edge, socket::Socket, store::Store, tls::Tls};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulShutdown, Watcher},
 };
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::{sleep, timeout},
@@ -35,6 +36,7 @@ pub async fn serve<S: Store>(
     let graceful = GracefulShutdown::new();
     let http = http(&config);
     let busy = busy();
+    let acceptor = config.tls.as_ref().map(Tls::acceptor);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -52,19 +54,22 @@ pub async fn serve<S: Store>(
         };
         let Ok(permit) = connections.clone().try_acquire_owned() else {
             tracing::debug!("too many connections");
-            let _ = stream.try_write(&busy);
+            if acceptor.is_none() {
+                let _ = stream.try_write(&busy);
+            }
             continue;
         };
         let Some(socket) = socket(stream, &config) else { continue };
-        let edge = edge.clone();
-        let service = service_fn(move |request| {
-            let edge = edge.clone();
-            async move { edge.answer(request).await }
-        });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(socket), service));
+        let (edge, http, watcher) = (edge.clone(), http.clone(), graceful.watcher());
+        let (acceptor, patience) = (acceptor.clone(), config.header_timeout);
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended");
+            match acceptor {
+                None => converse(socket, edge, &http, watcher).await,
+                Some(acceptor) => match timeout(patience, acceptor.accept(socket)).await {
+                    Ok(Ok(stream)) => converse(stream, edge, &http, watcher).await,
+                    Ok(Err(error)) => tracing::debug!(%error, "no TLS handshake"),
+                    Err(_) => tracing::debug!("a TLS handshake took too long"),
+                },
             }
             drop(permit);
         });
@@ -72,6 +77,23 @@ pub async fn serve<S: Store>(
     drop(listener);
     if timeout(config.shutdown_timeout, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests still in work at shutdown are given up");
+    }
+}
+
+/// Answers the requests of one connection, until it ends.
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    edge: Arc<Edge>,
+    http: &http1::Builder,
+    watcher: Watcher,
+) {
+    let service = service_fn(move |request| {
+        let edge = edge.clone();
+        async move { edge.answer(request).await }
+    });
+    let connection = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "connection ended");
     }
 }
 

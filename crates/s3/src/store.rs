@@ -8,8 +8,9 @@ use futures::Stream;
 use proof::{BucketName, UploadId, VersionId};
 use std::{future::Future, ops::Range};
 use vault::{
-    Bucket, Condition, Deleted, Error, HiddenVersion, ListRequest, Metadata, Moment, Page, Part, PartsPage,
-    Place, Upload, UploadsPage, UploadsRequest, VersionsPage, VersionsRequest, Written,
+    About, Bucket, Condition, DefaultRetention, Deleted, Error, HiddenVersion, ListRequest, Metadata, Moment,
+    Page, Part, PartsPage, Place, Retention, Settings, Upload, UploadsPage, UploadsRequest, VersionLock,
+    VersionsPage, VersionsRequest, Written,
 };
 
 /// A version of an object, found and verified.
@@ -37,6 +38,7 @@ pub trait ObjectWriter: Sink {
         self,
         metadata: Metadata,
         condition: Condition,
+        settings: Settings,
     ) -> impl Future<Output = Result<Written, Error>> + Send;
 }
 
@@ -57,6 +59,48 @@ pub trait Store: Clone + Send + Sync + 'static {
 
     fn list_buckets(&self) -> impl Future<Output = Result<Vec<Bucket>, Error>> + Send;
     fn create_bucket(&self, bucket: &BucketName) -> impl Future<Output = Result<Bucket, Error>> + Send;
+    fn create_lockable_bucket(
+        &self,
+        bucket: &BucketName,
+    ) -> impl Future<Output = Result<Bucket, Error>> + Send;
+    fn set_bucket_lock(
+        &self,
+        bucket: &BucketName,
+        default: Option<DefaultRetention>,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn bucket_lock(
+        &self,
+        bucket: &BucketName,
+    ) -> impl Future<Output = Result<Option<Option<DefaultRetention>>, Error>> + Send;
+    fn lock(&self, object: &Self::Object) -> impl Future<Output = Result<VersionLock, Error>> + Send;
+    fn set_retention(
+        &self,
+        place: &Place,
+        version: VersionId,
+        retention: Option<Retention>,
+        bypass: bool,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn set_hold(
+        &self,
+        place: &Place,
+        version: VersionId,
+        hold: bool,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn annotate(
+        &self,
+        about: About,
+        document: Option<&[u8]>,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn annotation(
+        &self,
+        about: &About,
+        at: Option<u64>,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, Error>> + Send;
+    fn tags(
+        &self,
+        object: &Self::Object,
+        at: Option<u64>,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, Error>> + Send;
     fn head_bucket(&self, bucket: &BucketName) -> impl Future<Output = Result<Bucket, Error>> + Send;
     fn delete_bucket(&self, bucket: &BucketName) -> impl Future<Output = Result<(), Error>> + Send;
 
@@ -67,6 +111,7 @@ pub trait Store: Clone + Send + Sync + 'static {
         place: Place,
         metadata: Metadata,
         condition: Condition,
+        settings: Settings,
     ) -> impl Future<Output = Result<Written, Error>> + Send;
     fn head(
         &self,
@@ -95,6 +140,7 @@ pub trait Store: Clone + Send + Sync + 'static {
         &self,
         place: &Place,
         versions: &[VersionId],
+        bypass: bool,
     ) -> impl Future<Output = Result<Vec<HiddenVersion>, Error>> + Send;
     fn object_parts(&self, object: &Self::Object) -> impl Future<Output = Result<Vec<Part>, Error>> + Send;
 
@@ -121,6 +167,7 @@ pub trait Store: Clone + Send + Sync + 'static {
         parts: Vec<(u16, String)>,
         metadata: Metadata,
         condition: Condition,
+        settings: Settings,
     ) -> impl Future<Output = Result<Written, Error>> + Send;
     fn abort_upload(&self, place: &Place, upload: UploadId)
     -> impl Future<Output = Result<(), Error>> + Send;
@@ -162,8 +209,13 @@ impl<E: vault::Context> Sink for vault::Writer<E> {
 }
 
 impl<E: vault::Context> ObjectWriter for vault::Writer<E> {
-    async fn finish(self, metadata: Metadata, condition: Condition) -> Result<Written, Error> {
-        self.finish(metadata, condition).await
+    async fn finish(
+        self,
+        metadata: Metadata,
+        condition: Condition,
+        settings: Settings,
+    ) -> Result<Written, Error> {
+        self.finish_with(metadata, condition, settings).await
     }
 }
 
@@ -193,6 +245,52 @@ impl<E: vault::Context> Store for vault::Vault<E> {
         self.create_bucket(bucket).await
     }
 
+    async fn create_lockable_bucket(&self, bucket: &BucketName) -> Result<Bucket, Error> {
+        self.create_lockable_bucket(bucket).await
+    }
+
+    async fn set_bucket_lock(
+        &self,
+        bucket: &BucketName,
+        default: Option<DefaultRetention>,
+    ) -> Result<(), Error> {
+        self.set_bucket_lock(bucket, default).await
+    }
+
+    async fn bucket_lock(&self, bucket: &BucketName) -> Result<Option<Option<DefaultRetention>>, Error> {
+        self.bucket_lock(bucket).await
+    }
+
+    async fn lock(&self, object: &Self::Object) -> Result<VersionLock, Error> {
+        self.lock(object).await
+    }
+
+    async fn set_retention(
+        &self,
+        place: &Place,
+        version: VersionId,
+        retention: Option<Retention>,
+        bypass: bool,
+    ) -> Result<(), Error> {
+        self.set_retention(place, version, retention, bypass).await
+    }
+
+    async fn set_hold(&self, place: &Place, version: VersionId, hold: bool) -> Result<(), Error> {
+        self.set_hold(place, version, hold).await
+    }
+
+    async fn annotate(&self, about: About, document: Option<&[u8]>) -> Result<(), Error> {
+        self.annotate(about, document).await
+    }
+
+    async fn annotation(&self, about: &About, at: Option<u64>) -> Result<Option<Vec<u8>>, Error> {
+        self.annotation(about, at).await
+    }
+
+    async fn tags(&self, object: &Self::Object, at: Option<u64>) -> Result<Option<Vec<u8>>, Error> {
+        self.tags(object, at).await
+    }
+
     async fn head_bucket(&self, bucket: &BucketName) -> Result<Bucket, Error> {
         self.head_bucket(bucket).await
     }
@@ -211,8 +309,9 @@ impl<E: vault::Context> Store for vault::Vault<E> {
         place: Place,
         metadata: Metadata,
         condition: Condition,
+        settings: Settings,
     ) -> Result<Written, Error> {
-        self.copy(source, place, metadata, condition).await
+        self.copy_with(source, place, metadata, condition, settings).await
     }
 
     async fn head(&self, place: &Place, version: Option<VersionId>) -> Result<Self::Object, Error> {
@@ -248,7 +347,15 @@ impl<E: vault::Context> Store for vault::Vault<E> {
         self.delete(place, condition).await
     }
 
-    async fn hide(&self, place: &Place, versions: &[VersionId]) -> Result<Vec<HiddenVersion>, Error> {
+    async fn hide(
+        &self,
+        place: &Place,
+        versions: &[VersionId],
+        bypass: bool,
+    ) -> Result<Vec<HiddenVersion>, Error> {
+        if bypass {
+            self.bypass_governance(place, versions).await?;
+        }
         self.hide(place, versions).await
     }
 
@@ -280,8 +387,9 @@ impl<E: vault::Context> Store for vault::Vault<E> {
         parts: Vec<(u16, String)>,
         metadata: Metadata,
         condition: Condition,
+        settings: Settings,
     ) -> Result<Written, Error> {
-        self.complete_upload(place, upload, parts, metadata, condition).await
+        self.complete_upload_with(place, upload, parts, metadata, condition, settings).await
     }
 
     async fn abort_upload(&self, place: &Place, upload: UploadId) -> Result<(), Error> {

@@ -1,11 +1,12 @@
 //! The operations that the dispatcher calls, one line each; all others answer 501 NotImplemented.
 
 use crate::{
+    access::{Scope, Scopes},
     buckets, copying, deleting,
     error::{error, invalid_argument, stored},
-    listing, multipart, objects,
+    listing, locking, multipart, objects,
     store::Store,
-    versions,
+    tagging, versions,
 };
 use s3s::{
     S3, S3ErrorCode, S3Request, S3Response, S3Result,
@@ -19,11 +20,17 @@ pub(crate) struct Surface<S> {
     pub(crate) store: S,
     pub(crate) region: String,
     owner: String,
+    scopes: Scopes,
 }
 
 impl<S: Store> Surface<S> {
-    pub(crate) fn new(store: S, region: &str, owner: &str) -> Self {
-        Self { store, region: region.to_owned(), owner: owner.to_owned() }
+    pub(crate) fn new(store: S, region: &str, owner: &str, scopes: Scopes) -> Self {
+        Self { store, region: region.to_owned(), owner: owner.to_owned(), scopes }
+    }
+
+    /// What the key of a request is limited to, if it is.
+    pub(crate) fn scope<T>(&self, request: &S3Request<T>) -> Option<&Scope> {
+        self.scopes.of(request.credentials.as_ref())
     }
 
     /// The owner of everything.
@@ -121,6 +128,10 @@ macro_rules! operations {
                 $module::$name(self, request).await
             })*
         }
+
+        /// The types of their inputs.
+        #[cfg(test)]
+        pub(crate) const OPERATIONS: &[&str] = &[$(stringify!($input)),*];
     };
 }
 
@@ -135,6 +146,18 @@ operations! {
     put_object(PutObjectInput) -> PutObjectOutput: objects;
     get_object(GetObjectInput) -> GetObjectOutput: objects;
     head_object(HeadObjectInput) -> HeadObjectOutput: objects;
+    put_object_tagging(PutObjectTaggingInput) -> PutObjectTaggingOutput: tagging;
+    get_object_tagging(GetObjectTaggingInput) -> GetObjectTaggingOutput: tagging;
+    delete_object_tagging(DeleteObjectTaggingInput) -> DeleteObjectTaggingOutput: tagging;
+    put_bucket_tagging(PutBucketTaggingInput) -> PutBucketTaggingOutput: tagging;
+    get_bucket_tagging(GetBucketTaggingInput) -> GetBucketTaggingOutput: tagging;
+    delete_bucket_tagging(DeleteBucketTaggingInput) -> DeleteBucketTaggingOutput: tagging;
+    put_object_lock_configuration(PutObjectLockConfigurationInput) -> PutObjectLockConfigurationOutput: locking;
+    get_object_lock_configuration(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput: locking;
+    put_object_retention(PutObjectRetentionInput) -> PutObjectRetentionOutput: locking;
+    get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput: locking;
+    put_object_legal_hold(PutObjectLegalHoldInput) -> PutObjectLegalHoldOutput: locking;
+    get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput: locking;
     delete_object(DeleteObjectInput) -> DeleteObjectOutput: deleting;
     delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput: deleting;
     copy_object(CopyObjectInput) -> CopyObjectOutput: copying;

@@ -116,6 +116,11 @@ impl From<Refusal> for Error {
             | Refusal::VersionHidden
             | Refusal::VersionShown
             | Refusal::VersionsChanged => Self::Conflict,
+            Refusal::NotLockable => Self::NotLockable,
+            Refusal::InvalidRetention => Self::InvalidRetention,
+            Refusal::Retained | Refusal::RetainedByGovernance | Refusal::Held => {
+                Self::Locked(refusal.to_string())
+            }
             Refusal::Expired => Self::Unavailable(refusal.to_string()),
             other => Self::NotAllowed(other.to_string()),
         }

@@ -84,6 +84,15 @@ pub enum Error {
     /// Metadata that, sealed, exceed [`SEALED_MAX`], or a field of which exceeds its own limit.
     #[error("the metadata of an object take up to {SEALED_MAX} bytes")]
     MetadataTooLarge,
+    /// Versions of the bucket cannot be locked.
+    #[error("the bucket has no object lock")]
+    NotLockable,
+    /// A version, or one of the bucket to be deleted, is retained or held.
+    #[error("locked: {0}")]
+    Locked(String),
+    /// A retention would end in the past, or too far ahead.
+    #[error("a retention must end in the future, at most ten years ahead; it can be extended later")]
+    InvalidRetention,
     /// The network does not allow it to this tenant or key.
     #[error("not allowed: {0}")]
     NotAllowed(String),

@@ -56,6 +56,7 @@ mod reader;
 mod receipts;
 pub mod salvage;
 mod sealed;
+mod settings;
 mod status;
 mod tenants;
 mod types;
@@ -71,8 +72,9 @@ pub use limits::{
 pub use listing::LIST_LIMIT_MAX;
 pub use metadata::Metadata;
 pub use moment::{InvalidMoment, Moment, Past};
-pub use proof::transaction::Place;
+pub use proof::transaction::{About, DefaultRetention, Mode, Period, Place, Retention};
 pub use reader::Reader;
+pub use settings::{DOCUMENT_MAX, Settings, VersionLock, tags_of};
 pub use types::*;
 pub use vault::{Config, Vault};
 pub use writer::{PartWriter, Writer};

@@ -6,8 +6,8 @@
 //! lists of chunks: no chunk moves. It holds only if no part was put meanwhile.
 
 use crate::{
-    Condition, Context, Error, Metadata, Part, PartWriter, PartsPage, Upload, UploadsPage, UploadsRequest,
-    Vault, Written,
+    Condition, Context, Error, Metadata, Part, PartWriter, PartsPage, Settings, Upload, UploadsPage,
+    UploadsRequest, Vault, Written,
     commit::Intent,
     join::{Join, Joined},
     limits::PARTS_MAX,
@@ -101,13 +101,27 @@ impl<E: Context> Vault<E> {
         metadata: Metadata,
         condition: Condition,
     ) -> Result<Written, Error> {
+        self.complete_upload_with(place, upload, parts, metadata, condition, Settings::default()).await
+    }
+
+    /// As [`Self::complete_upload`], with settings. Errors besides: `NotLockable`, `InvalidRetention`.
+    pub async fn complete_upload_with(
+        &self,
+        place: &Place,
+        upload: UploadId,
+        parts: Vec<(u16, String)>,
+        metadata: Metadata,
+        condition: Condition,
+        settings: Settings,
+    ) -> Result<Written, Error> {
         let ascending = parts.is_sorted_by(|(a, _), (b, _)| a < b);
         if parts.is_empty() || parts.len() > PARTS_MAX || !ascending {
             return Err(Error::InvalidPartOrder);
         }
         let fields = Fields::new(metadata)?;
         for attempt in 1.. {
-            let completed = self.complete_once(place, upload, &parts, fields.clone(), condition).await;
+            let completed =
+                self.complete_once(place, upload, &parts, fields.clone(), condition, settings.clone()).await;
             match completed {
                 Err(Error::Conflict) if attempt < ATTEMPTS => self.pause(ATTEMPT_PAUSE).await,
                 outcome => return outcome,
@@ -123,6 +137,7 @@ impl<E: Context> Vault<E> {
         wanted: &[(u16, String)],
         metadata: Fields,
         condition: Condition,
+        settings: Settings,
     ) -> Result<Written, Error> {
         let open = self.open_upload(place, upload).await?;
         let mut join = Join::new(self, wanted);
@@ -151,6 +166,7 @@ impl<E: Context> Vault<E> {
             .with(attachments)
             .requiring([unchanged])
             .requiring(condition.on(place));
+        let intent = self.settle(intent, place, settings)?;
         Ok(crate::commit::written(&self.commit(intent).await?))
     }
 

@@ -22,7 +22,7 @@ pub(crate) struct Contents {
 
 /// Opens a version that is proven to be what its place names. Errors: `Damaged`.
 pub(crate) fn open(key: &TenantKey, tenant: TenantId, view: VersionView) -> Result<Object, Error> {
-    let VersionView { entry, sealed, payload } = view;
+    let VersionView { entry, sealed, payload, lockable, annotated } = view;
     let sealed: SealedVersion = unseal(key, tenant, Subject::Version(&entry.place), &sealed)?;
     let VersionEntry { place, version, time_ms, kind, .. } = entry;
     let proof::entry::VersionKind::Object(body) = kind else {
@@ -38,7 +38,7 @@ pub(crate) fn open(key: &TenantKey, tenant: TenantId, view: VersionView) -> Resu
     let metadata = sealed.metadata.clone().open()?;
     let length = sealed.length;
     let contents = Contents { sealed, body, ciphertext: payload };
-    Ok(Object { place, version, time_ms, length, metadata, contents })
+    Ok(Object { place, version, time_ms, length, metadata, lockable, annotated, contents })
 }
 
 fn stored_length(manifest: &Manifest, body: &Body) -> Option<u64> {

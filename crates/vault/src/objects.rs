@@ -1,7 +1,7 @@
 //! Objects: put, read, copy, delete.
 
 use crate::{
-    Condition, Context, Deleted, Error, Metadata, Object, Reader, Vault, Writer, Written,
+    Condition, Context, Deleted, Error, Metadata, Object, Reader, Settings, Vault, Writer, Written,
     commit::{Intent, written},
     metadata::Fields,
     object,
@@ -74,6 +74,18 @@ impl<E: Context> Vault<E> {
         metadata: Metadata,
         condition: Condition,
     ) -> Result<Written, Error> {
+        self.copy_with(source, place, metadata, condition, Settings::default()).await
+    }
+
+    /// As [`Self::copy`], with settings. Errors besides: `NotLockable`, `InvalidRetention`.
+    pub async fn copy_with(
+        &self,
+        source: &Object,
+        place: Place,
+        metadata: Metadata,
+        condition: Condition,
+        settings: Settings,
+    ) -> Result<Written, Error> {
         let contents = &source.contents;
         let sealed = SealedVersion { metadata: Fields::new(metadata)?, ..contents.sealed.clone() };
         let sealed = self.seal(Subject::Version(&place), &sealed)?;
@@ -83,8 +95,9 @@ impl<E: Context> Vault<E> {
         };
         let body = Body { sealed: Attachment::of(&sealed), ..contents.body.clone() };
         let required = condition.on(&place);
-        let put = Operation::PutVersion(PutVersion { place, body });
+        let put = Operation::PutVersion(PutVersion { place: place.clone(), body });
         let intent = Intent::of(put).with([sealed, named]).requiring(required);
+        let intent = self.settle(intent, &place, settings)?;
         Ok(written(&self.commit(intent).await?))
     }
 

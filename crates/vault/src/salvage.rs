@@ -141,6 +141,8 @@ impl Catalogue {
             }
             // What was never completed was never acknowledged as an object.
             Effect::UploadOpened(_) | Effect::PartPut(..) | Effect::UploadClosed(_) => {}
+            // Locks and tags are not the contents.
+            Effect::Annotated(_) => {}
             Effect::SignerChanged(_) => {}
         }
     }
@@ -372,7 +374,7 @@ impl<F: Files> Salvage<F> {
             }
         };
         let sealed = attached(&body.sealed)?;
-        object::open(&self.key, self.tenant, VersionView { entry, sealed, payload })
+        object::open(&self.key, self.tenant, VersionView { entry, sealed, payload, lockable: false, annotated: false })
     }
 
     /// Gives the object's bytes to `take`, in order.

@@ -7,16 +7,22 @@
 //! ```
 //!
 //! The associated data bind a sealed body to what it is of: one moved to another key, upload or part does not open.
-//! `upload` and `part number` are zeros where there is none.
+//! `upload` and `part number` are zeros where there is none. Of an annotation the associated data are
+//!
+//! ```text
+//! aad         = format (1) || kind || tenant || what it is (u8) || bucket || key, empty if there is none
+//! ```
+//!
+//! and not its version, which has no id yet when both are made at once.
 
-use crate::{Error, limits::PARTS_MAX, metadata::Fields};
+use crate::{DOCUMENT_MAX, Error, limits::PARTS_MAX, metadata::Fields};
 use blob::{DataKey, TenantKey};
 use bytes::{BufMut, Bytes};
 use proof::{
     Digest, TenantId, UploadId,
     limits::SEALED_MAX,
     receipt::ContentRun,
-    transaction::Place,
+    transaction::{About, Place},
     wire::{Buf, DecodeExt, EncodeSize, Error as WireError, FixedSize, Octets, Read, ReadExt, Write},
 };
 use std::fmt;
@@ -125,6 +131,14 @@ proof::wire_struct! {
     }
 }
 
+proof::wire_struct! {
+    /// Of an annotation.
+    pub(crate) struct SealedDocument {
+        /// What it says.
+        pub document: Octets<DOCUMENT_MAX>,
+    }
+}
+
 /// What a sealed body is of.
 #[derive(Clone, Copy)]
 pub(crate) enum Subject<'a> {
@@ -134,6 +148,8 @@ pub(crate) enum Subject<'a> {
     Upload(&'a Place, UploadId),
     /// A part of an upload for this key.
     Part(&'a Place, UploadId, u16),
+    /// An annotation.
+    Annotation(&'a About),
 }
 
 /// The content of a sealed body of one kind.
@@ -154,12 +170,34 @@ impl Content for SealedPart {
     const KIND: u8 = 3;
 }
 
+impl Content for SealedDocument {
+    const KIND: u8 = 4;
+}
+
+/// The associated data of an annotation.
+fn of_annotation(kind: u8, tenant: TenantId, about: &About) -> Bytes {
+    let what: u8 = match about {
+        About::BucketTags(_) => 0,
+        About::BucketCors(_) => 1,
+        About::VersionTags(_) => 2,
+    };
+    let mut bytes = Vec::new();
+    FORMAT.write(&mut bytes);
+    kind.write(&mut bytes);
+    tenant.write(&mut bytes);
+    what.write(&mut bytes);
+    about.bucket().write(&mut bytes);
+    bytes.put_slice(about.version().map_or("", |(place, _)| place.key.as_str()).as_bytes());
+    bytes.into()
+}
+
 fn associated(kind: u8, tenant: TenantId, subject: Subject<'_>) -> Bytes {
     let none = UploadId([0; 16]);
     let (place, upload, number) = match subject {
         Subject::Version(place) => (place, none, 0u16),
         Subject::Upload(place, upload) => (place, upload, 0),
         Subject::Part(place, upload, number) => (place, upload, number),
+        Subject::Annotation(about) => return of_annotation(kind, tenant, about),
     };
     let mut bytes = Vec::with_capacity(2 + 16 + place.encode_size() + 16 + 2);
     FORMAT.write(&mut bytes);

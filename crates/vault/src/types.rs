@@ -60,6 +60,10 @@ pub struct Object {
     pub length: u64,
     /// Its metadata.
     pub metadata: Metadata,
+    /// Whether it can have a lock.
+    pub(crate) lockable: bool,
+    /// Whether it can have tags.
+    pub(crate) annotated: bool,
     pub(crate) contents: Contents,
 }
 

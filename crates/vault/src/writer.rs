@@ -1,7 +1,7 @@
 //! Writing an object or a part.
 
 use crate::{
-    Condition, Context, Error, Metadata, OBJECT_LENGTH_MAX, PART_LENGTH_MAX, Part, Vault, Written,
+    Condition, Context, Error, Metadata, OBJECT_LENGTH_MAX, PART_LENGTH_MAX, Part, Settings, Vault, Written,
     commit::{Intent, written},
     intake::{Intake, TakenIn},
     metadata::Fields,
@@ -47,6 +47,20 @@ impl<E: Context> Writer<E> {
     /// Those of [`Self::write`], and `NoSuchBucket`, `PreconditionFailed`, `MetadataTooLarge`, `NotAllowed`,
     /// `Unknown`.
     pub async fn finish(self, metadata: Metadata, condition: Condition) -> Result<Written, Error> {
+        self.finish_with(metadata, condition, Settings::default()).await
+    }
+
+    /// As [`Self::finish`], with settings.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::finish`], and `NotLockable`, `InvalidRetention`.
+    pub async fn finish_with(
+        self,
+        metadata: Metadata,
+        condition: Condition,
+        settings: Settings,
+    ) -> Result<Written, Error> {
         let Self { vault, place, salt, intake } = self;
         let metadata = Fields::new(metadata)?;
         let TakenIn { data_key, run, packed } = intake.finish().await?;
@@ -56,8 +70,9 @@ impl<E: Context> Writer<E> {
         let sealed = vault.seal(Subject::Version(&place), &sealed)?;
         let (body, attachments) = packed.into_body(content, sealed);
         let required = condition.on(&place);
-        let put = Operation::PutVersion(PutVersion { place, body });
+        let put = Operation::PutVersion(PutVersion { place: place.clone(), body });
         let intent = Intent::of(put).with(attachments).requiring(required);
+        let intent = vault.settle(intent, &place, settings)?;
         Ok(written(&vault.commit(intent).await?))
     }
 }

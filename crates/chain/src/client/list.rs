@@ -13,6 +13,7 @@ use crate::protocol::{
     Answer, BucketsPage, ListRequest, ListedPart, ListedVersion, Listing, Moment, ObjectsPage, Page,
     PageAnswer, PartsPage, Request, UploadsPage, VersionsPage,
 };
+use bytes::Bytes;
 use proof::{Digest, wire::Octets};
 use std::time::SystemTime;
 
@@ -156,6 +157,14 @@ pub(super) fn current(answer: PageAnswer) -> Result<CurrentView, ReadError> {
         Page::Current(version) => {
             Ok(version.first().copied().map_or(CurrentView::Absent, CurrentView::Version))
         }
+        _ => Err(differs()),
+    }
+}
+
+pub(super) fn annotation(answer: PageAnswer) -> Result<Option<Option<Bytes>>, ReadError> {
+    match answer.page {
+        Page::NoSuch => Ok(None),
+        Page::Annotation(sealed) => Ok(Some(sealed.first().map(|sealed| sealed.bytes().clone()))),
         _ => Err(differs()),
     }
 }

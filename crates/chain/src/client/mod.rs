@@ -31,13 +31,16 @@ pub use crate::protocol::{
 pub use error::{ReadError, SubmitError};
 pub use views::*;
 
-use crate::protocol::{Listing, Subject, TenantPlace, TenantUpload, TenantVersion};
+use crate::protocol::{AnnotationQuery, Listing, Subject, TenantPlace, TenantUpload, TenantVersion};
+use bytes::Bytes;
 use commonware_runtime::{Clock, Metrics, Spawner};
 use ledger::{Record, StateKey, key, record};
 use peers::Peers;
 use proof::{
     BucketName, Committee, Genesis, PublicKey, SignedTransaction, TenantId, UploadId, VersionId,
-    finality::FinalizedHeader, transaction::Place, wire::List,
+    finality::FinalizedHeader,
+    transaction::{About, Place},
+    wire::List,
 };
 use std::{sync::Arc, time::Duration};
 use verify::Verifier;
@@ -196,6 +199,17 @@ impl<E: Context> Client<E> {
     /// when all are later. The state after it is the network's at that time.
     pub async fn moment(&self, time_ms: u64) -> Result<Option<MomentView>, ReadError> {
         list::moment(self.page(Listing::Moment(time_ms), None).await?)
+    }
+
+    /// The sealed document that an annotation is, now or as of a height. A version is to be named by its id. `None`
+    /// when there is, or was, no such bucket.
+    pub async fn annotation(
+        &self,
+        tenant: TenantId,
+        about: About,
+        at: Option<u64>,
+    ) -> Result<Option<Option<Bytes>>, ReadError> {
+        list::annotation(self.page(Listing::Annotation(AnnotationQuery { tenant, about }), at).await?)
     }
 
     /// A page of a bucket's open uploads; `None` when there is no such bucket.

@@ -208,7 +208,7 @@ pub(super) fn head(tenant: TenantId, place: &Place, proven: Proven) -> Result<He
     if !head.is_current(&bucket) {
         return Ok(HeadView::Absent);
     }
-    view(tenant, place, head.version, &head.entry, &head.kind, proven.named)
+    view(tenant, place, head.version, &head.entry, &head.kind, proven.named, Some(&bucket))
 }
 
 /// What the three records of [`Subject::Shown`] say.
@@ -219,7 +219,7 @@ pub(super) fn version(
     proven: Proven,
 ) -> Result<NamedView, Rejected> {
     let [first, second, third] = <[_; 3]>::try_from(proven.records).map_err(|_| Fault::Kind)?;
-    let in_bucket = bucket(first)?.is_some();
+    let bucket = bucket(first)?;
     let hidden = match second {
         None => false,
         Some(Record::Hidden(record)) => record.hidden,
@@ -229,11 +229,11 @@ pub(super) fn version(
     let view = match third {
         None => HeadView::Absent,
         Some(Record::Version(record)) => {
-            view(tenant, place, asked, &record.entry, &record.kind, proven.named)?
+            view(tenant, place, asked, &record.entry, &record.kind, proven.named, bucket.as_ref())?
         }
         Some(_) => return Err(Fault::Record.into()),
     };
-    Ok(NamedView { in_bucket, hidden, view })
+    Ok(NamedView { in_bucket: bucket.is_some(), hidden, view })
 }
 
 /// The version that a record names, if what came with it is that.
@@ -244,6 +244,7 @@ fn view(
     entry: &Digest,
     kind: &Kind,
     named: Named,
+    bucket: Option<&Bucket>,
 ) -> Result<HeadView, Rejected> {
     let Named::Version(named) = named else {
         return Err(Rejected::Unable("it withholds the entry that the state names".to_owned()));
@@ -257,14 +258,14 @@ fn view(
     }
     match kind {
         Kind::Marker => Ok(HeadView::Marker(named.entry)),
-        Kind::Object => Ok(HeadView::Object(object(named)?)),
+        Kind::Object => Ok(HeadView::Object(object(named, bucket)?)),
         // No version is of this kind, and a head of it is not current.
         Kind::Nothing => Err(Fault::Record.into()),
     }
 }
 
 /// The object, if the attached bytes are those that its entry names.
-fn object(named: NamedVersion) -> Result<VersionView, Rejected> {
+fn object(named: NamedVersion, bucket: Option<&Bucket>) -> Result<VersionView, Rejected> {
     let NamedVersion { entry, sealed, payload } = named;
     let VersionEntry { kind: proof::entry::VersionKind::Object(body), .. } = &entry else {
         return Err(Fault::Entry.into());
@@ -281,7 +282,9 @@ fn object(named: NamedVersion) -> Result<VersionView, Rejected> {
     }
     let bytes = payload.bytes().clone();
     let payload = if inline { PayloadView::Inline(bytes) } else { PayloadView::Manifest(manifest(bytes)?) };
-    Ok(VersionView { sealed: sealed.bytes().clone(), payload, entry })
+    let lockable = bucket.is_some_and(|bucket| !bucket.lock.is_empty());
+    let annotated = bucket.is_some_and(|bucket| bucket.annotated);
+    Ok(VersionView { sealed: sealed.bytes().clone(), payload, entry, lockable, annotated })
 }
 
 /// A manifest whose bytes were checked. The ledger admits none that does not decode.

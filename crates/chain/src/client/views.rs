@@ -69,6 +69,10 @@ pub struct VersionView {
     pub sealed: Bytes,
     /// Where its ciphertext is.
     pub payload: PayloadView,
+    /// Whether it can have a lock.
+    pub lockable: bool,
+    /// Whether it can have annotations.
+    pub annotated: bool,
 }
 
 /// An object's ciphertext, or where it is.

@@ -13,6 +13,7 @@
 //! | [`TRANSACTIONS`] | id | [`TransactionRow`] |
 //! | [`SIGNERS`] | public key, tenant, place in the chain newest first | whether it may sign, `u8` |
 //! | [`HIDDEN`] | tenant, bucket, object key, version newest first, place in the chain newest first | [`HiddenRow`] |
+//! | [`ANNOTATIONS`] | tenant, bucket, kind `u8`, of a version object key and version, place in the chain newest first | [`AnnotationRow`] |
 //! | [`MOMENTS`] | block time latest first, height highest first; blocks with transactions only | |
 //!
 //! Rows must sort as their components do. A bucket's name ends with a zero byte, which it cannot contain. An object key
@@ -43,6 +44,7 @@ pub(super) const TRANSACTIONS: u8 = 8;
 pub(super) const SIGNERS: u8 = 9;
 pub(super) const HIDDEN: u8 = 10;
 pub(super) const MOMENTS: u8 = 11;
+pub(super) const ANNOTATIONS: u8 = 12;
 
 const ESCAPED_ZERO: [u8; 2] = [0, 0xff];
 const KEY_END: [u8; 2] = [0, 1];
@@ -65,6 +67,13 @@ wire_struct! {
         pub(super) hidden: bool,
         /// Block time, milliseconds since the Unix epoch.
         pub(super) time_ms: u64,
+    }
+}
+
+wire_struct! {
+    /// What an annotation says from a place in the chain on; nothing when it was removed.
+    pub(super) struct AnnotationRow {
+        pub(super) sealed: List<Sealed, 1>,
     }
 }
 
@@ -308,6 +317,18 @@ mod tests {
             let parts: Vec<&[u8]> = rows.iter().map(|row| &row[..]).collect();
             sha256("outlast/test/format", &parts).to_string()[..32].to_owned()
         };
+        let about = proof::transaction::About::VersionTags(proof::transaction::TargetAt {
+            place: Place { bucket: "bucket".parse().unwrap(), key: "a\0key".parse().unwrap() },
+            version: proof::transaction::Target::Version(version()),
+        });
+        let annotation = super::super::annotations::rows(&TenantId([7; 16]), &about).expect("by its id");
+        let document =
+            AnnotationRow { sealed: List::new(vec![Sealed::new(&b"sealed"[..]).unwrap()]).unwrap() };
+        assert_eq!(
+            hash(&[Bytes::from(annotation.newest_first(&version()).done()), document.encode()]),
+            "8fab2eda3e534644764e4358a336be89",
+            "a row of an annotation"
+        );
         assert_eq!(hash(&row_keys().map(Bytes::from)), "d9d875245ea8a23786765e552cb0487f", "keys of rows");
         assert_eq!(
             hash(&row_values()),

@@ -8,6 +8,7 @@
 //! index's: it leaves out what is newer. Such a read gives the same on every node that has got so far, which is what
 //! lets gateways compare pages between nodes.
 
+mod annotations;
 mod disk;
 mod layout;
 mod listings;
@@ -188,6 +189,7 @@ impl<S: Store> Index<S> {
             Listing::Versions(query) => versions::page(&self.store, query, height),
             Listing::Current(of) => versions::current(&self.store, of, height),
             Listing::Moment(time_ms) => moments::page(&self.store, *time_ms, height),
+            Listing::Annotation(query) => annotations::page(&self.store, query, height),
         }
     }
 
@@ -291,6 +293,13 @@ fn add_effect(rows: &mut Rows, effect: Effect, signed: &SignedTransaction) {
         }
         Effect::SignerChanged(SignerChanged { tenant, key, version, active }) => {
             rows.push(signer_row(&key, &tenant, &version, active));
+        }
+        Effect::Annotated(entry) => {
+            let row = annotations::rows(&entry.tenant, &entry.about);
+            let row = row.expect("an entry names versions by their ids").newest_first(&entry.changed);
+            let sealed = entry.sealed.iter().map(|name| sealed(signed, name)).collect();
+            let sealed = List::new(sealed).expect("one at the most");
+            rows.push((row.done(), AnnotationRow { sealed }.encode()));
         }
         Effect::UploadClosed(closed) => {
             let key = Key::new(UPLOADS_CLOSED).tenant(&closed.tenant).upload(&closed.upload);

@@ -17,7 +17,9 @@ use proof::{
     entry::{PartEntry, UploadEntry, VersionEntry, VersionKind},
     finality::{Finalization, FinalizedHeader},
     merkle,
-    transaction::{Attachment, Body, DeleteBucket, Operation, Payload, Place, PutVersion},
+    transaction::{
+        About, Attachment, Body, DeleteBucket, Operation, Payload, Place, PutVersion, Target, TargetAt,
+    },
     wire::{List, Octets},
 };
 
@@ -203,9 +205,14 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
         ("Request::List, versions after a version", versions(after_version)),
         ("Request::List, current", listed(Listing::Current(TenantPlace { tenant, place: place() }))),
         ("Request::List, moment", listed(Listing::Moment(10))),
+        ("Request::List, annotation", listed(Listing::Annotation(AnnotationQuery { tenant, about: tags() }))),
         ("Request::Receipt", Request::Receipt(Position { height: 1, index: 2 })),
         ("Request::Status", Request::Status),
     ]
+}
+
+fn tags() -> About {
+    About::VersionTags(TargetAt { place: place(), version: Target::Version(VERSION) })
 }
 
 fn version_entry(kind: VersionKind) -> VersionEntry {
@@ -259,6 +266,7 @@ fn pages() -> Vec<(&'static str, Page)> {
         ("Answer::Page, parts", Page::Parts(PartsPage { parts: list(vec![part]), more: false })),
         ("Answer::Page, versions", Page::Versions(versions)),
         ("Answer::Page, current", Page::Current(list(vec![VERSION]))),
+        ("Answer::Page, annotation", Page::Annotation(list(vec![octets(b"document")]))),
         ("Answer::Page, moment", Page::Moment(list(vec![Moment { height: 1, time_ms: 2 }]))),
     ]
 }

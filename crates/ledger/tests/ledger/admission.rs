@@ -14,8 +14,8 @@ use proof::{
     },
     manifest::{Page, PageRef, SealedKey, Segment},
     transaction::{
-        Attachment, Body, CompleteUpload, CreateBucket, CreateTenant, CreateUpload, Operation, Payload,
-        PutPart, PutVersion, Stored,
+        About, Annotate, Attachment, Body, CompleteUpload, CreateBucket, CreateTenant, CreateUpload,
+        Operation, Payload, Place, PutPart, PutVersion, SetHold, Stored, Target,
     },
     wire::{Encode, List, Octets},
 };
@@ -262,4 +262,33 @@ fn what_is_cheap_is_checked_before_signatures() {
     let mut signed = sign(vec![part(0, (body(1), Vec::new()))]);
     signed.signature.0 = [0; 64];
     assert!(matches!(check(&signed), Err(Inadmissible::PartNumber(0))));
+}
+
+#[test]
+fn settings_are_of_versions_made_before_at_the_same_place() {
+    let made = || put(inline(10, 16));
+    let here = || made().0.makes().cloned().expect("a put makes a version");
+    let hold = |operation, place| {
+        let version = Target::Made(operation);
+        (Operation::SetHold(SetHold { place, version, hold: true }), vec![])
+    };
+    check(&sign(vec![made(), hold(0, here())])).unwrap();
+    check(&sign(vec![made(), hold(0, here()), made(), hold(2, here())])).unwrap();
+    let elsewhere = Place { key: "elsewhere".parse().unwrap(), ..here() };
+    for (operations, of) in [
+        (vec![hold(0, here()), made()], 0),
+        (vec![made(), hold(1, here())], 1),
+        (vec![made(), hold(2, here()), made()], 2),
+        (vec![made(), hold(u16::MAX, here())], u16::MAX),
+        (vec![made(), hold(0, elsewhere)], 0),
+        (vec![made(), hold(0, here()), hold(1, here())], 1),
+    ] {
+        let refused = check(&sign(operations));
+        assert!(matches!(refused, Err(Inadmissible::Target(target)) if target == of), "{refused:?}");
+    }
+    let document = Bytes::from(vec![1; SEALED_MAX + 1]);
+    let sealed = List::new(vec![Attachment::of(&document)]).unwrap();
+    let about = About::BucketTags(here().bucket);
+    let annotate = (Operation::Annotate(Annotate { about, sealed }), vec![document]);
+    assert!(matches!(check(&sign(vec![annotate])), Err(Inadmissible::SealedTooLarge(_))));
 }

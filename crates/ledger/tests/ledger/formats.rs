@@ -5,11 +5,16 @@ use crate::network::{TENANT, bucket, owner, place, upload};
 use ledger::{
     APPLIED, RECORD_BYTES, Record, Refusal, StateKey, key,
     record::{
-        Bucket, Chain, Head, Hidden, Kind, Outcome, Part, Signer, Tenant, Upload, UploadState, Version,
-        Visibility,
+        Annotation, Bucket, BucketLock, Chain, Head, Hidden, Kind, Lock, Outcome, Part, Signer, Tenant,
+        Upload, UploadState, Version, Visibility,
     },
 };
-use proof::{Digest, VersionId, digest::sha256};
+use proof::{
+    Digest, VersionId,
+    digest::sha256,
+    transaction::{About, DefaultRetention, Mode, Period, Retention, Target, TargetAt},
+    wire::List,
+};
 
 fn version() -> VersionId {
     VersionId { height: 1 << 40, index: 2, operation: 3 }
@@ -29,6 +34,11 @@ fn keys() -> Vec<StateKey> {
     ]
 }
 
+fn bucket_record(lock: Vec<BucketLock>, annotated: bool) -> Bucket {
+    let lock = List::new(lock).unwrap();
+    Bucket { created: version(), created_ms: 5, deleted: false, live: u64::MAX, lock, annotated }
+}
+
 fn records() -> Vec<Record> {
     let (version, entry, time_ms) = (version(), Digest([0xee; 32]), 4);
     let state = UploadState::Completed;
@@ -36,7 +46,7 @@ fn records() -> Vec<Record> {
         Chain { height: 1, time_ms }.into(),
         Tenant { created_ms: 2, keys: 3 }.into(),
         Signer { active: true }.into(),
-        Bucket { created: version, created_ms: 5, deleted: false, live: u64::MAX }.into(),
+        bucket_record(Vec::new(), false).into(),
         Head { version, kind: Kind::Marker, time_ms, entry }.into(),
         Version { kind: Kind::Object, time_ms, entry }.into(),
         Upload { state, revision: 6, version, head: Digest([0xdd; 32]), entry }.into(),
@@ -60,6 +70,30 @@ fn later_records() -> Vec<Record> {
     ]
 }
 
+/// Keys of the records that came with locks and annotations.
+fn lock_keys() -> Vec<StateKey> {
+    let (place, version) = (place("one", "key"), version());
+    let tags = TargetAt { place: place.clone(), version: Target::Version(version) };
+    vec![
+        key::lock(&TENANT, &place, &version),
+        key::annotation(&TENANT, &About::BucketTags(bucket("one"))),
+        key::annotation(&TENANT, &About::BucketCors(bucket("one"))),
+        key::annotation(&TENANT, &About::VersionTags(tags)),
+    ]
+}
+
+fn lock_records() -> Vec<Record> {
+    let default = DefaultRetention { mode: Mode::Compliance, period: Period::Years(u32::MAX) };
+    let default = List::new(vec![default]).unwrap();
+    let lock = BucketLock { default, retained: u64::MAX, held: 11, retained_until_ms: 12 };
+    let retention = Retention { mode: Mode::Governance, until_ms: u64::MAX };
+    vec![
+        bucket_record(vec![lock], true).into(),
+        Lock { retention: List::new(vec![retention]).unwrap(), hold: true }.into(),
+        Annotation { changed: version(), entry: Digest([0xee; 32]) }.into(),
+    ]
+}
+
 #[test]
 fn state_keys_and_records_are_frozen() {
     let bytes_of_keys = |keys: &[StateKey]| keys.iter().flat_map(|key| key.0).collect::<Vec<u8>>();
@@ -74,13 +108,18 @@ fn state_keys_and_records_are_frozen() {
         hash(&bytes_of(&later_records())),
         "81e45f0d7a27f70193a005db92b8f954a928b639b715c1624e6574c68ac612ef"
     );
+    assert_eq!(
+        hash(&bytes_of_keys(&lock_keys())),
+        "d5d5cf773a13ce58b0388c1676b2122627ae5846e7cac26600302b12d507f25f"
+    );
+    assert_eq!(hash(&bytes_of(&lock_records())), "RECORDS");
     assert_eq!(hash(&keys), "09a7d6b4a724b067cba3e96b9165b8c30daeadc4f0fcceb80b6aea0f13402161");
     assert_eq!(hash(&records), "b45e8a6e96b8c58efca1a5d7413d988d428caa55a8f3187c8c551592c00d9093");
 }
 
 #[test]
 fn every_kind_of_record_has_keys_of_its_own() {
-    let mut keys = [keys(), later_keys()].concat();
+    let mut keys = [keys(), later_keys(), lock_keys()].concat();
     let kinds = keys.len();
     keys.sort_unstable();
     keys.dedup();
@@ -91,7 +130,7 @@ fn every_kind_of_record_has_keys_of_its_own() {
 
 #[test]
 fn records_come_back_and_nothing_else_does() {
-    for record in records().into_iter().chain(later_records()) {
+    for record in records().into_iter().chain(later_records()).chain(lock_records()) {
         let bytes = record.to_bytes();
         assert_eq!(Record::from_bytes(&bytes).unwrap(), record);
         for bit in 0..RECORD_BYTES * 8 {
@@ -105,7 +144,7 @@ fn records_come_back_and_nothing_else_does() {
         tailed[RECORD_BYTES - 1] = 1;
         assert!(Record::from_bytes(&tailed).is_err());
     }
-    for tag in [0, 12, 0xff] {
+    for tag in [0, 14, 0xff] {
         let mut bytes = [0; RECORD_BYTES];
         bytes[0] = tag;
         assert!(Record::from_bytes(&bytes).is_err(), "tag {tag}");
@@ -140,6 +179,11 @@ fn refusals_keep_their_codes() {
         (42, Refusal::NoSuchSigner),
         (43, Refusal::LastSigner),
         (50, Refusal::Exhausted),
+        (60, Refusal::NotLockable),
+        (61, Refusal::Retained),
+        (62, Refusal::RetainedByGovernance),
+        (63, Refusal::Held),
+        (64, Refusal::InvalidRetention),
     ];
     let actual: Vec<_> = Refusal::ALL.iter().map(|refusal| (refusal.code(), *refusal)).collect();
     assert_eq!(actual, expected);

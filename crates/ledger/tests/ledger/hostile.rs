@@ -6,9 +6,10 @@ use proof::{
     AvailabilityCertificate, Digest, PublicKey, Signature, SignedTransaction, TenantId, Transaction,
     VersionId,
     transaction::{
-        AbortUpload, AddKey, Attachment, Body, CompleteUpload, CreateBucket, CreateTenant, CreateUpload,
-        DeleteBucket, HideVersion, KeyAt, Operation, Payload, Place, Precondition, PutMarker, PutPart,
-        PutVersion, RevokeKey, Stored, Succession, UndeleteBucket, UnhideVersion, UploadAt,
+        AbortUpload, About, AddKey, Annotate, Attachment, Body, CompleteUpload, CreateBucket, CreateTenant,
+        CreateUpload, DefaultRetention, DeleteBucket, HideVersion, KeyAt, Mode, Operation, Payload, Period,
+        Place, Precondition, PutMarker, PutPart, PutVersion, Retention, RevokeKey, SetBucketLock, SetHold,
+        SetRetention, Stored, Succession, Target, TargetAt, UndeleteBucket, UnhideVersion, UploadAt,
     },
     wire::{DecodeExt, Encode, List, Octets},
 };
@@ -74,6 +75,18 @@ fn tenant() -> impl Strategy<Value = TenantId> {
     select(vec![TENANT, TenantId([8; 16])])
 }
 
+fn target() -> impl Strategy<Value = Target> {
+    prop_oneof![version().prop_map(Target::Version), (0..4u16).prop_map(Target::Made)]
+}
+
+fn mode() -> impl Strategy<Value = Mode> {
+    prop_oneof![Just(Mode::Governance), Just(Mode::Compliance)]
+}
+
+fn period() -> impl Strategy<Value = Period> {
+    number().prop_flat_map(|number| select(vec![Period::Days(number as u32), Period::Years(number as u32)]))
+}
+
 fn operation() -> impl Strategy<Value = Operation> {
     let upload = || (0..3u8).prop_map(crate::network::upload);
     prop_oneof![
@@ -102,6 +115,31 @@ fn operation() -> impl Strategy<Value = Operation> {
         }),
         (place(), version(), any::<bool>()).prop_map(|(place, version, current)| {
             Operation::UnhideVersion(UnhideVersion { place, version, current })
+        }),
+        (place(), vec((mode(), period()), 0..2)).prop_map(|(place, default)| {
+            let default = default.into_iter().map(|(mode, period)| DefaultRetention { mode, period });
+            let default = List::new(default.collect()).unwrap();
+            Operation::SetBucketLock(SetBucketLock { bucket: place.bucket, default })
+        }),
+        (place(), target(), vec((mode(), number()), 0..2), any::<bool>()).prop_map(
+            |(place, version, retention, bypass)| {
+                let retention = retention.into_iter().map(|(mode, until_ms)| Retention { mode, until_ms });
+                let retention = List::new(retention.collect()).unwrap();
+                Operation::SetRetention(SetRetention { place, version, retention, bypass })
+            }
+        ),
+        (place(), target(), any::<bool>()).prop_map(|(place, version, hold)| Operation::SetHold(SetHold {
+            place,
+            version,
+            hold
+        })),
+        (place(), target(), 0..3u8, vec(attachment(), 0..2)).prop_map(|(place, version, kind, sealed)| {
+            let about = match kind {
+                0 => About::BucketTags(place.bucket),
+                1 => About::BucketCors(place.bucket),
+                _ => About::VersionTags(TargetAt { place, version }),
+            };
+            Operation::Annotate(Annotate { about, sealed: List::new(sealed).unwrap() })
         }),
         place().prop_map(|place| Operation::UndeleteBucket(UndeleteBucket { bucket: place.bucket })),
     ]

@@ -5,6 +5,7 @@ mod admission;
 mod formats;
 mod hiding;
 mod hostile;
+mod locks;
 mod model;
 mod network;
 mod rules;

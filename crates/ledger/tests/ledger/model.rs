@@ -545,6 +545,12 @@ fn histories_meet_every_refusal_that_a_tenant_can_meet() {
         Refusal::MixedCreation,
         Refusal::TenantExists,
         Refusal::Exhausted,
+        // These have a model of their own.
+        Refusal::NotLockable,
+        Refusal::Retained,
+        Refusal::RetainedByGovernance,
+        Refusal::Held,
+        Refusal::InvalidRetention,
     ];
     for refusal in Refusal::ALL.iter().filter(|refusal| !elsewhere.contains(refusal)) {
         assert!(met.contains(&Some(*refusal)), "no history meets {refusal:?}");

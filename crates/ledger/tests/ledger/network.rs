@@ -238,6 +238,10 @@ fn check_effects(writes: &BTreeMap<StateKey, Record>, effects: &[Effect], tenant
                 assert!(head || change.current.is_none(), "the state's head changes with the effect's");
                 continue;
             }
+            Effect::Annotated(entry) => match &writes[&key::annotation(&tenant, &entry.about)] {
+                Record::Annotation(annotation) if annotation.changed != entry.changed => continue,
+                _ => (key::annotation(&tenant, &entry.about), entry.digest()),
+            },
             Effect::BucketCreated(_)
             | Effect::BucketDeleted(_)
             | Effect::BucketUndeleted(_)
@@ -247,6 +251,7 @@ fn check_effects(writes: &BTreeMap<StateKey, Record>, effects: &[Effect], tenant
             Record::Version(version) => version.entry,
             Record::Upload(upload) => upload.entry,
             Record::Part(part) => part.entry,
+            Record::Annotation(annotation) => annotation.entry,
             other => panic!("{other:?} has no entry"),
         };
         assert_eq!(written, digest, "the state has the hash of the effect's entry");

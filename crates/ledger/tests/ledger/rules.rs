@@ -224,7 +224,9 @@ fn buckets_are_created_once_deleted_when_empty_and_created_again() {
     let second = chain.run(vec![], vec![create("one")]).unwrap();
     let record = chain.get::<Bucket>(key::bucket(&TENANT, &bucket("one"))).unwrap();
     assert!(first < second);
-    assert_eq!(record, Bucket { created: second, created_ms: START_MS, deleted: false, live: 0 });
+    let (lock, annotated) = (proof::wire::List::default(), false);
+    let expected = Bucket { created: second, created_ms: START_MS, deleted: false, live: 0, lock, annotated };
+    assert_eq!(record, expected);
 }
 
 #[test]

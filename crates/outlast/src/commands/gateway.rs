@@ -2,11 +2,11 @@
 //!
 //! It listens first, so that a port in use is said at once; then waits for the network; then says `ready` and serves.
 //! When the file of access keys changes, requests that come from then on are checked against the new keys, while those
-//! in work go on.
+//! in work go on. The TLS certificate is read again then, too.
 
 use crate::{
     failure::{Exit, Failure},
-    gateway::{self, Gateway, GatewayConfig},
+    gateway::{self, Gateway, GatewayConfig, TlsFiles},
     keys::AccessKeys,
     output, ports,
     supervisor::{READY, shutdown},
@@ -75,7 +75,7 @@ async fn serve(
     let mut seen = modified(&path);
     let mut servers = JoinSet::new();
     let mut current = Server::start(&mut servers, &listener, &vault, settings(&gateway.config)?)?;
-    tracing::info!(endpoint = gateway::endpoint(gateway.config.s3_listen), "serving S3");
+    tracing::info!(endpoint = gateway.config.endpoint(), "serving S3");
     output::line(READY)?;
     loop {
         tokio::select! {
@@ -147,12 +147,15 @@ impl Server {
 }
 
 fn settings(config: &GatewayConfig) -> Result<s3::Config, Failure> {
-    let keys = AccessKeys::load(&config.access_keys)?.keys;
+    let keys = AccessKeys::load(&config.access_keys)?;
+    let secret = |(id, secret): (&String, &str)| (id.clone(), s3::SecretKey::from(secret.to_owned()));
     Ok(s3::Config {
-        keys: keys.into_iter().map(|(id, secret)| (id, s3::SecretKey::from(secret))).collect(),
+        keys: keys.secrets().map(secret).collect(),
+        scopes: keys.scopes(&config.access_keys)?,
         region: config.region.clone(),
         shutdown_timeout: STOP_PATIENCE,
         domains: config.domains.clone(),
+        tls: config.tls.as_ref().map(TlsFiles::load).transpose()?,
         ..s3::Config::default()
     })
 }

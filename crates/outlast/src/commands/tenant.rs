@@ -110,7 +110,7 @@ fn tell(
     config: &GatewayConfig,
 ) -> Result<(), Failure> {
     let keys = crate::keys::AccessKeys::load(&directory.join(&config.access_keys))?.first();
-    let endpoint = gateway::endpoint(config.s3_listen);
+    let endpoint = config.endpoint();
     let shown = json!({
         "tenant": arguments.name,
         "id": config.tenant,

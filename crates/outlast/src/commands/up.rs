@@ -23,6 +23,7 @@ Examples:
   outlast up                                    four nodes below ./outlast-data, S3 at 127.0.0.1:9000
   outlast up --dir /srv/outlast --nodes 7       survives the loss of any two nodes
   outlast up --s3-addr 0.0.0.0:9000             S3 for other machines too
+  outlast up --tls                              S3 over TLS, with a certificate made here
   outlast up --json | jq .                      the first line has endpoint and keys; events follow
 
 Try what it is for:  rm -rf outlast-data/nodes/node-2  while it runs.")]
@@ -36,6 +37,9 @@ pub(crate) struct Arguments {
     /// First port of a new network: node i takes BASE + 10 i and the next two [default: any free ports]
     #[arg(long, value_name = "BASE")]
     port_base: Option<u16>,
+    /// Serve S3 over TLS from now on, with a certificate that is made once [default: as the configuration says]
+    #[arg(long)]
+    tls: bool,
     /// Stop when standard input ends
     #[arg(long, hide = true)]
     supervised: bool,
@@ -55,6 +59,7 @@ pub(crate) fn run(global: &Global, arguments: &Arguments) -> Result<(), Failure>
         nodes: arguments.nodes,
         s3_addr: arguments.s3_addr,
         port_base: arguments.port_base,
+        tls: arguments.tls,
         log_json: global.log_format == crate::logging::LogFormat::Json,
     };
     let network = Network::prepare(global.layout(), &wishes)?;
@@ -144,8 +149,10 @@ fn tell_ready(output: Output, running: &Running) -> Result<(), Failure> {
         })
         .collect();
     let genesis = &network.nodes[0].genesis;
+    let authority = network.gateway.tls.as_ref().and_then(|tls| tls.authority.as_ref());
     let first = json!({
         "s3_endpoint": network.s3_endpoint(),
+        "s3_ca": authority,
         "access_key": network.access.id,
         "secret_key": *network.access.secret,
         "region": network.gateway.region,
@@ -163,8 +170,9 @@ fn tell_ready(output: Output, running: &Running) -> Result<(), Failure> {
             format!("in {}", directory.join(layout::ACCESS_KEYS).display())
         };
         let environment = directory.join(layout::S3_ENVIRONMENT);
+        let trust = authority.map(|path| format!("trust        {}\n", path.display())).unwrap_or_default();
         format!(
-            "\nS3 endpoint  {}\naccess key   {}\nsecret key   {secret}\nregion       {}\n\n\
+            "\nS3 endpoint  {}\naccess key   {}\nsecret key   {secret}\nregion       {}\n{trust}\n\
              The network answers; up to {} of its {} nodes may be lost. Try:\n\n  \
              . {} && aws s3 mb s3://photos && aws s3 ls\n  \
              outlast --dir {dir} put README.md photos/README.md\n  \

@@ -130,5 +130,16 @@ fn describe(operation: &Operation) -> String {
             format!("show version {} of {} again", show.version, at(&show.place))
         }
         Operation::UndeleteBucket(undelete) => format!("undelete bucket {}", undelete.bucket),
+        Operation::SetBucketLock(set) => format!("set the object lock of bucket {}", set.bucket),
+        Operation::SetRetention(set) => match set.retention.first() {
+            Some(retention) => format!("retain {} until {} ms", at(&set.place), retention.until_ms),
+            None => format!("end the retention of {}", at(&set.place)),
+        },
+        Operation::SetHold(set) if set.hold => format!("hold {}", at(&set.place)),
+        Operation::SetHold(set) => format!("release {}", at(&set.place)),
+        Operation::Annotate(annotate) => match annotate.about.version() {
+            Some((place, _)) => format!("annotate {}", at(place)),
+            None => format!("annotate bucket {}", annotate.about.bucket()),
+        },
     }
 }

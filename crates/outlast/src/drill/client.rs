@@ -3,11 +3,12 @@
 use super::report::Tally;
 use crate::{
     failure::{Exit, Failure},
+    gateway::GatewayConfig,
     keys::AccessKey,
 };
 use bytes::{Bytes, BytesMut};
 use object_store::{
-    ClientOptions, MultipartUpload, ObjectStoreExt as _, RetryConfig,
+    Certificate, ClientOptions, MultipartUpload, ObjectStoreExt as _, RetryConfig,
     aws::{AmazonS3, AmazonS3Builder},
     path::Path as Key,
 };
@@ -30,12 +31,20 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    pub(super) fn new(endpoint: &str, region: &str, access: &AccessKey) -> Result<Self, Failure> {
+    pub(super) fn new(gateway: &GatewayConfig, access: &AccessKey) -> Result<Self, Failure> {
         let retry = RetryConfig { retry_timeout: Duration::from_secs(120), ..RetryConfig::default() };
-        let options = ClientOptions::new().with_allow_http(true).with_timeout(Duration::from_secs(90));
+        let mut options = ClientOptions::new().with_allow_http(true).with_timeout(Duration::from_secs(90));
+        if let Some(authority) = gateway.tls.as_ref().and_then(|tls| tls.authority.as_ref()) {
+            let pem = std::fs::read(authority).map_err(|error| Failure::file("read", authority, &error))?;
+            let certificate = Certificate::from_pem(&pem);
+            let certificate = certificate.map_err(|error| {
+                Failure::new(Exit::Configuration, format!("{}: {error}", authority.display()))
+            })?;
+            options = options.with_root_certificate(certificate);
+        }
         let store = AmazonS3Builder::new()
-            .with_endpoint(endpoint)
-            .with_region(region)
+            .with_endpoint(gateway.endpoint())
+            .with_region(&gateway.region)
             .with_bucket_name(BUCKET)
             .with_access_key_id(&access.id)
             .with_secret_access_key(access.secret.as_str())

@@ -65,7 +65,7 @@ impl Run {
         make_bucket(network.layout.root()).await?;
         let bytes = sources.iter().map(|source| source.length).sum();
         Ok(Arc::new(Self {
-            bucket: Bucket::new(&network.s3_endpoint(), &network.gateway.region, &network.access)?,
+            bucket: Bucket::new(&network.gateway, &network.access)?,
             tally: Tally::start(),
             stored: Mutex::default(),
             bar: drill.output.bytes_bar(Some(bytes), "writing"),

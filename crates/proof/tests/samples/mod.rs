@@ -5,16 +5,17 @@ use proof::{
     AvailabilityCertificate, BucketName, Committee, Digest, Genesis, Header, Manifest, ObjectKey, PublicKey,
     Receipt, SecretKey, Signature, SignedTransaction, StorageReceipt, TenantId, Transaction, UploadId,
     VersionId,
-    entry::{PartEntry, UploadEntry, VersionEntry, VersionKind},
+    entry::{AnnotationEntry, PartEntry, UploadEntry, VersionEntry, VersionKind},
     finality::{Finalization, FinalizedHeader},
     genesis::GenesisTenant,
     manifest::{Opening, Page, PageRef, SealedKey, Segment},
     merkle::{Leaf, Path},
     receipt::{ContentOpening, ContentRun},
     transaction::{
-        AbortUpload, AddKey, Attachment, Body, CompleteUpload, CreateBucket, CreateTenant, CreateUpload,
-        DeleteBucket, HideVersion, KeyAt, Operation, Payload, Place, Precondition, PutMarker, PutPart,
-        PutVersion, RevokeKey, Stored, Succession, UndeleteBucket, UnhideVersion, UploadAt,
+        AbortUpload, About, AddKey, Annotate, Attachment, Body, CompleteUpload, CreateBucket, CreateTenant,
+        CreateUpload, DefaultRetention, DeleteBucket, HideVersion, KeyAt, Mode, Operation, Payload, Period,
+        Place, Precondition, PutMarker, PutPart, PutVersion, Retention, RevokeKey, SetBucketLock, SetHold,
+        SetRetention, Stored, Succession, Target, TargetAt, UndeleteBucket, UnhideVersion, UploadAt,
     },
     wire::{DecodeExt, Encode, Error, List, Octets},
 };
@@ -133,7 +134,64 @@ fn later_operations() -> Vec<(&'static str, Operation)> {
             Operation::UnhideVersion(UnhideVersion { place: place.clone(), version, current: true }),
         ),
         ("Operation::UndeleteBucket", Operation::UndeleteBucket(UndeleteBucket { bucket: bucket() })),
+        (
+            "Operation::SetBucketLock",
+            Operation::SetBucketLock(SetBucketLock { bucket: bucket(), default: list(vec![]) }),
+        ),
+        (
+            "Operation::SetBucketLock, days",
+            Operation::SetBucketLock(default_retention(Mode::Governance, Period::Days(20))),
+        ),
+        (
+            "Operation::SetBucketLock, years",
+            Operation::SetBucketLock(default_retention(Mode::Compliance, Period::Years(3))),
+        ),
+        (
+            "Operation::SetRetention",
+            Operation::SetRetention(SetRetention {
+                place: place.clone(),
+                version: Target::Version(version),
+                retention: list(vec![]),
+                bypass: true,
+            }),
+        ),
+        (
+            "Operation::SetRetention, of a version being made",
+            Operation::SetRetention(SetRetention {
+                place: place.clone(),
+                version: Target::Made(21),
+                retention: list(vec![Retention { mode: Mode::Compliance, until_ms: 1_900_000_000_000 }]),
+                bypass: false,
+            }),
+        ),
+        (
+            "Operation::SetHold",
+            Operation::SetHold(SetHold {
+                place: place.clone(),
+                version: Target::Version(version),
+                hold: true,
+            }),
+        ),
+        ("Operation::Annotate, tags of a bucket", annotate(About::BucketTags(bucket()))),
+        ("Operation::Annotate, CORS", annotate(About::BucketCors(bucket()))),
+        ("Operation::Annotate, tags", annotate(tags())),
+        (
+            "Operation::Annotate, no more",
+            Operation::Annotate(Annotate { about: About::BucketTags(bucket()), sealed: list(vec![]) }),
+        ),
     ]
+}
+
+fn default_retention(mode: Mode, period: Period) -> SetBucketLock {
+    SetBucketLock { bucket: bucket(), default: list(vec![DefaultRetention { mode, period }]) }
+}
+
+fn tags() -> About {
+    About::VersionTags(TargetAt { place: place(), version: Target::Version(version()) })
+}
+
+fn annotate(about: About) -> Operation {
+    Operation::Annotate(Annotate { about, sealed: list(vec![Attachment::of(b"document")]) })
 }
 
 fn preconditions() -> Vec<Precondition> {
@@ -272,6 +330,7 @@ pub(crate) fn samples() -> Vec<Sample> {
         "VersionEntry": VersionEntry = version_entry();
         "UploadEntry": UploadEntry = upload_entry();
         "PartEntry": PartEntry = part_entry();
+        "AnnotationEntry": AnnotationEntry = annotation_entry();
         "Leaf": Leaf = Leaf { transaction: transaction().id(), signature: signed().signature, outcome: 20 };
         "Path": Path = path();
         "Header": Header = header();
@@ -334,6 +393,11 @@ fn part_entry() -> PartEntry {
     PartEntry { upload: UploadId([9; 16]), number: 1, version: version(), time_ms: 25, body: inline() }
 }
 
+fn annotation_entry() -> AnnotationEntry {
+    let (tenant, sealed) = (TenantId([10; 16]), list(vec![Attachment::of(b"document")]));
+    AnnotationEntry { tenant, about: tags(), changed: version(), time_ms: 26, sealed }
+}
+
 /// Names that are hashes of encodings, whole files, and signatures: what else of the formats is seen outside.
 pub(crate) fn derived() -> Vec<(&'static str, Vec<u8>)> {
     let message = Digest([2; 32]);
@@ -352,6 +416,7 @@ pub(crate) fn derived() -> Vec<(&'static str, Vec<u8>)> {
         ("digest of a version entry", version_entry().digest().0.to_vec()),
         ("digest of an upload entry", upload_entry().digest().0.to_vec()),
         ("digest of a part entry", part_entry().digest().0.to_vec()),
+        ("digest of an annotation entry", annotation_entry().digest().0.to_vec()),
         ("storage receipt", StorageReceipt::sign(message, 3, message, 1, &key(1)).signature.0.to_vec()),
         ("root of no transactions", proof::merkle::root(&[]).0.to_vec()),
         ("root of three transactions", proof::merkle::root(&[leaf(1), leaf(2), leaf(3)]).0.to_vec()),

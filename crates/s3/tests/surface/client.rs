@@ -133,7 +133,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    fn new(address: SocketAddr, method: &'static str, target: &str) -> Self {
+    pub(crate) fn new(address: SocketAddr, method: &'static str, target: &str) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let pair = |pair: &str| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
-use proof::{BucketName, Digest, ObjectKey, UploadId, VersionId};
+use proof::{
+    BucketName, Digest, ObjectKey, UploadId, VersionId, limits::RETENTION_MS_MAX, wire::Encode as _,
+};
 use s3::{ObjectWriter, PartWriter, Sink, Store, StoredObject};
 use std::{
     collections::BTreeMap,
@@ -10,9 +12,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 use vault::{
-    Bucket, Condition, Deleted, Error, HiddenVersion, ListAfter, ListRequest, Listed, ListedVersion,
-    Metadata, Moment, Page, Part, PartsPage, Place, Upload, UploadsPage, UploadsRequest, VersionsAfter,
-    VersionsPage, VersionsRequest, Written,
+    About, Bucket, Condition, DefaultRetention, Deleted, Error, HiddenVersion, ListAfter, ListRequest,
+    Listed, ListedVersion, Metadata, Mode, Moment, Page, Part, PartsPage, Place, Retention, Settings, Upload,
+    UploadsPage, UploadsRequest, VersionLock, VersionsAfter, VersionsPage, VersionsRequest, Written,
 };
 
 /// Block time of the first write.
@@ -38,6 +40,11 @@ struct State {
     /// Heights at which versions were hidden or shown.
     hidden: BTreeMap<VersionId, Vec<(u64, bool)>>,
     uploads: BTreeMap<UploadId, Open>,
+    /// Buckets with object lock.
+    lockable: BTreeMap<BucketName, Option<DefaultRetention>>,
+    locks: BTreeMap<VersionId, VersionLock>,
+    /// Documents by the heights from which on they are.
+    annotations: BTreeMap<Bytes, Vec<(u64, Option<Vec<u8>>)>>,
     failure: Option<Error>,
     /// Reads wait for this to be released.
     gate: Option<Arc<tokio::sync::Semaphore>>,
@@ -148,11 +155,39 @@ impl State {
         if holds { Ok(()) } else { Err(Error::PreconditionFailed) }
     }
 
-    fn add(&mut self, place: &Place, contents: Bytes, metadata: Metadata, parts: Vec<Part>) -> Written {
+    fn add(
+        &mut self,
+        place: &Place,
+        contents: Bytes,
+        metadata: Metadata,
+        parts: Vec<Part>,
+        settings: Settings,
+    ) -> Result<Written, Error> {
+        let default = self.lockable.get(&place.bucket);
+        if default.is_none() && (settings.retention.is_some() || settings.hold) {
+            return Err(Error::NotLockable);
+        }
+        let default = default.cloned().flatten();
         let (version, time_ms) = self.next();
+        let default = default
+            .map(|default| Retention { mode: default.mode, until_ms: time_ms + default.period.as_ms() });
+        let lock = VersionLock { retention: settings.retention.or(default), hold: settings.hold };
+        self.locks.insert(version, lock);
+        if let Some(tags) = settings.tags {
+            let about = vault::tags_of(place, version).encode();
+            self.annotations.entry(about).or_default().push((self.height, Some(tags)));
+        }
         let object = Object { version, time_ms, contents, metadata, parts };
         self.versions.entry(slot(place)).or_default().push(Kept::Object(Box::new(object)));
-        Written { version, time_ms, transaction: Digest([0; 32]) }
+        Ok(Written { version, time_ms, transaction: Digest([0; 32]) })
+    }
+
+    /// Whether the version is locked now; a bypass counts for governance mode.
+    fn is_locked(&self, version: VersionId, bypass: bool) -> bool {
+        let Some(lock) = self.locks.get(&version) else { return false };
+        let now = START_MS + self.height * 1000;
+        let active = lock.retention.as_ref().filter(|retention| retention.until_ms > now);
+        lock.hold || active.is_some_and(|retention| !bypass || retention.mode == Mode::Compliance)
     }
 
     fn open(&mut self, place: &Place, upload: UploadId) -> Result<&mut Open, Error> {
@@ -192,10 +227,15 @@ impl Sink for Writer {
 }
 
 impl ObjectWriter for Writer {
-    async fn finish(self, metadata: Metadata, condition: Condition) -> Result<Written, Error> {
+    async fn finish(
+        self,
+        metadata: Metadata,
+        condition: Condition,
+        settings: Settings,
+    ) -> Result<Written, Error> {
         let mut state = self.memory.ready()?;
         state.check(&self.place, condition)?;
-        Ok(state.add(&self.place, self.contents.into(), metadata, Vec::new()))
+        state.add(&self.place, self.contents.into(), metadata, Vec::new(), settings)
     }
 }
 
@@ -279,10 +319,11 @@ impl Store for Memory {
         place: Place,
         metadata: Metadata,
         condition: Condition,
+        settings: Settings,
     ) -> Result<Written, Error> {
         let mut state = self.ready()?;
         state.check(&place, condition)?;
-        Ok(state.add(&place, source.contents.clone(), metadata, source.parts.clone()))
+        state.add(&place, source.contents.clone(), metadata, source.parts.clone(), settings)
     }
 
     async fn head(&self, place: &Place, version: Option<VersionId>) -> Result<Object, Error> {
@@ -441,9 +482,101 @@ impl Store for Memory {
         Ok(page)
     }
 
-    async fn hide(&self, place: &Place, versions: &[VersionId]) -> Result<Vec<HiddenVersion>, Error> {
+    async fn create_lockable_bucket(&self, bucket: &BucketName) -> Result<Bucket, Error> {
+        let created = self.create_bucket(bucket).await?;
+        self.set_bucket_lock(bucket, None).await?;
+        Ok(created)
+    }
+
+    async fn set_bucket_lock(
+        &self,
+        bucket: &BucketName,
+        default: Option<DefaultRetention>,
+    ) -> Result<(), Error> {
+        let mut state = self.ready()?;
+        state.bucket(bucket)?;
+        if default.as_ref().is_some_and(|default| default.period.as_ms() > RETENTION_MS_MAX) {
+            return Err(Error::InvalidRetention);
+        }
+        state.lockable.insert(bucket.clone(), default);
+        Ok(())
+    }
+
+    async fn bucket_lock(&self, bucket: &BucketName) -> Result<Option<Option<DefaultRetention>>, Error> {
+        let state = self.ready()?;
+        state.bucket(bucket)?;
+        Ok(state.lockable.get(bucket).cloned())
+    }
+
+    async fn lock(&self, object: &Object) -> Result<VersionLock, Error> {
+        Ok(self.ready()?.locks.get(&object.version).cloned().unwrap_or_default())
+    }
+
+    async fn set_retention(
+        &self,
+        _: &Place,
+        version: VersionId,
+        retention: Option<Retention>,
+        bypass: bool,
+    ) -> Result<(), Error> {
+        let mut state = self.ready()?;
+        let locked = state.is_locked(version, bypass);
+        let lock = state.locks.entry(version).or_default();
+        let extends = lock.retention.as_ref().zip(retention.as_ref());
+        let extends = extends.is_some_and(|(old, new)| old.mode == new.mode && new.until_ms >= old.until_ms);
+        if locked && !lock.hold && !extends {
+            return Err(Error::Locked("retained".to_owned()));
+        }
+        lock.retention = retention;
+        Ok(())
+    }
+
+    async fn set_hold(&self, _: &Place, version: VersionId, hold: bool) -> Result<(), Error> {
+        self.ready()?.locks.entry(version).or_default().hold = hold;
+        Ok(())
+    }
+
+    async fn annotate(&self, about: About, document: Option<&[u8]>) -> Result<(), Error> {
+        let mut state = self.ready()?;
+        state.bucket(about.bucket())?;
+        let height = state.next().0.height;
+        let rows = state.annotations.entry(about.encode()).or_default();
+        rows.push((height, document.map(<[u8]>::to_vec)));
+        Ok(())
+    }
+
+    async fn annotation(&self, about: &About, at: Option<u64>) -> Result<Option<Vec<u8>>, Error> {
+        let state = self.ready()?;
+        if at.is_none() {
+            state.bucket(about.bucket())?;
+        }
+        let rows = state.annotations.get(&about.encode()).into_iter().flatten();
+        let row = rows.rev().find(|(height, _)| at.is_none_or(|at| *height <= at));
+        Ok(row.and_then(|(_, document)| document.clone()))
+    }
+
+    async fn tags(&self, object: &Object, at: Option<u64>) -> Result<Option<Vec<u8>>, Error> {
+        let place = {
+            let state = self.ready()?;
+            let holds = |kept: &Kept| kept.version() == object.version;
+            let found = state.versions.iter().find(|(_, versions)| versions.iter().any(holds));
+            let ((bucket, key), _) = found.expect("an object is of a place");
+            Place { bucket: bucket.clone(), key: key.clone() }
+        };
+        self.annotation(&vault::tags_of(&place, object.version), at).await
+    }
+
+    async fn hide(
+        &self,
+        place: &Place,
+        versions: &[VersionId],
+        bypass: bool,
+    ) -> Result<Vec<HiddenVersion>, Error> {
         let mut state = self.ready()?;
         state.bucket(&place.bucket)?;
+        if versions.iter().any(|version| state.is_locked(*version, bypass)) {
+            return Err(Error::Locked("locked".to_owned()));
+        }
         let (at, _) = state.next();
         let shown: Vec<HiddenVersion> = state
             .shown(&slot(place), u64::MAX)
@@ -488,6 +621,7 @@ impl Store for Memory {
         parts: Vec<(u16, String)>,
         metadata: Metadata,
         condition: Condition,
+        settings: Settings,
     ) -> Result<Written, Error> {
         let mut state = self.ready()?;
         state.check(place, condition)?;
@@ -504,7 +638,7 @@ impl Store for Memory {
             kept.push(part.clone());
         }
         state.uploads.remove(&upload);
-        Ok(state.add(place, contents.into(), metadata, kept))
+        state.add(place, contents.into(), metadata, kept, settings)
     }
 
     async fn abort_upload(&self, place: &Place, upload: UploadId) -> Result<(), Error> {
