@@ -54,6 +54,24 @@ fn a_kill_ends_every_task_at_once() {
 }
 
 #[test]
+fn a_process_is_killed_after_so_many_steps_and_between_two_of_them() {
+    in_world(1, |world| async move {
+        for steps in [0, 1, 7] {
+            let (machine, counter) = counting(&world).await;
+            let counted = counter.load(Ordering::Relaxed);
+            machine.kill_after(steps);
+            world.context().sleep(Duration::from_secs(1)).await;
+            assert_eq!(machine.ended().await, Ending::Killed(Loss::Process));
+            // Each step of the one task that goes on counts once.
+            assert_eq!(counter.load(Ordering::Relaxed), counted + u64::from(steps));
+            machine.start(|_| std::future::pending());
+            world.context().sleep(Duration::from_secs(1)).await;
+            assert!(machine.running(), "the next process knows nothing of it");
+        }
+    });
+}
+
+#[test]
 fn a_process_that_returns_takes_its_tasks_along() {
     in_world(1, |world| async move {
         let machine = world.machine("m");

@@ -1,6 +1,7 @@
 //! The simulated world behaves as its documentation says.
 
 mod disk;
+mod echo;
 mod machine;
 mod power;
 mod wires;
