@@ -2,7 +2,7 @@
 //!
 //! 1. The network of the plan is founded; its gateways start; a bucket is created.
 //! 2. Clients work while faults happen. Then it is calm: all faults are over, and every node that is not faulty for good
-//!    must be back within [`SETTLE`].
+//!    must be back within [`SETTLE`]. So must the vote of every node that lost its votes.
 //! 3. In the calm, more work, through a gateway that knows nothing of the past: it must be answered, promptly.
 //! 4. Everything that was ever acknowledged is read back, through that gateway.
 //! 5. Checkers judge what was collected.
@@ -13,8 +13,9 @@
 use crate::{
     faults::{Faults, GatewayEvent},
     network::{Gateway, Network},
+    process::Seat,
 };
-use chain::mempool;
+use chain::{mempool, protocol::Stance};
 use commonware_macros::select;
 use commonware_runtime::{Clock as _, Runner as _, Spawner as _, Supervisor as _, deterministic};
 use commonware_utils::{channel::oneshot, sync::Mutex};
@@ -35,7 +36,7 @@ use trial::{
     adversary::writers::{Attempt, Malefactor, Victim},
     check::{self, Calm, Evidence, Hit, Queue, Sample},
     history::{History, Outcome, Recorder},
-    plan::{Kind, Plan, Wishes},
+    plan::{Fault, Kind, Plan, Wishes},
     workload::{
         self, WorkloadPlan,
         content::{self, Needles},
@@ -227,6 +228,7 @@ async fn play(context: deterministic::Context, plan: Plan) -> Report {
 
     // Calm.
     settle(&context, &network, &plan, &mut violations).await;
+    vote(&context, &network, &plan, &mut faults.said, &mut violations).await;
     let mut healing = (0..plan.n).filter(|node| plan.heals(*node)).collect();
     heal(&context, &looking, &mut healing, &mut violations).await;
     let observer = plan.gateways;
@@ -496,6 +498,55 @@ async fn settle(
                 "progress: {} s after all faults some nodes have not reached height {goal}: {}",
                 SETTLE.as_secs(),
                 heights.join(", ")
+            ));
+            return;
+        }
+        context.sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Waits until every node votes that can be expected to: also if it lost its votes, or was put back to an older state.
+/// None of them may have contradicted itself, for which others would block it.
+async fn vote(
+    context: &deterministic::Context,
+    network: &Network,
+    plan: &Plan,
+    said: &mut Vec<String>,
+    violations: &mut Vec<String>,
+) {
+    let rots = |node: usize| {
+        let rots = |fault: &Fault| matches!(fault, Fault::Rotten { node: rotten, .. } if *rotten == node);
+        plan.faults.iter().any(|(_, fault)| rots(fault))
+    };
+    let is_honest = |node: usize| !plan.adversaries.contains_key(&node) && !rots(node);
+    let blocked = network.blocked().await.into_iter();
+    for (by, whom) in blocked.filter(|(by, whom)| is_honest(*by) && is_honest(*whom)) {
+        violations.push(format!("votes: node {by} blocks node {whom}, which is not malicious"));
+    }
+    let disowned = network.seats.iter().map(Seat::disowned).enumerate().filter(|(_, count)| *count > 0);
+    said.extend(disowned.map(|(node, count)| format!("node {node} found its votes lost {count} times")));
+    if plan.kind == Kind::Beyond {
+        return;
+    }
+    let (from, until) = (context.current(), context.current() + SETTLE);
+    let stance = |node: &usize| network.alive(*node).map(|alive| alive.standing.now());
+    let expected: Vec<usize> = (0..plan.n).filter(|node| is_honest(*node)).collect();
+    loop {
+        let silent: Vec<_> = expected.iter().filter(|node| stance(node) != Some(Stance::Voter)).collect();
+        if silent.is_empty() {
+            let took = context.current().duration_since(from).unwrap_or_default();
+            said.push(format!(
+                "all honest nodes vote, {:.1} s after the others were back",
+                took.as_secs_f64()
+            ));
+            return;
+        }
+        if context.current() >= until {
+            let stances: Vec<_> = silent.iter().map(|node| format!("{node}: {:?}", stance(node))).collect();
+            violations.push(format!(
+                "votes: {} s after all faults some nodes do not vote: {}",
+                SETTLE.as_secs(),
+                stances.join(", ")
             ));
             return;
         }

@@ -278,7 +278,7 @@ pub(crate) fn answers(state: &State) -> Vec<(&'static str, Answer)> {
         height: 1,
         time_ms: 2,
         index_height: 3,
-        votes: true,
+        stance: Stance::Quarantined(6),
         pending: 4,
         pending_bytes: 5,
     };
