@@ -38,7 +38,7 @@ use std::{
 /// Views of which this node remembers its own votes.
 const OWN_VIEWS: usize = 512;
 /// Views of which it remembers votes of each other node.
-const VIEWS: usize = 8;
+const VIEWS: usize = 32;
 /// Different votes of one node in one view, at most: an honest one casts at most three.
 const VOTES: usize = 4;
 /// Certificates that it remembers.

@@ -13,11 +13,17 @@ use chain::{
 };
 use commonware_codec::{Decode as _, DecodeExt as _, Encode as _};
 use commonware_consensus::{
-    simplex::{scheme::ed25519::Scheme, types::Finalization as EngineFinalization},
-    types::Height,
+    simplex::{
+        scheme::ed25519::Scheme,
+        types::{Finalization as EngineFinalization, Nullify, Vote},
+    },
+    types::{Epoch, Height, Round, View},
 };
 use commonware_cryptography::{ed25519, sha256};
-use commonware_p2p::simulated::{Config as LinksConfig, Link, Network as Links, Oracle};
+use commonware_p2p::{
+    Recipients, Sender as _,
+    simulated::{self, Config as LinksConfig, Link, Network as Links, Oracle},
+};
 use commonware_parallel::Sequential;
 use commonware_runtime::{
     Clock as _, Handle, Quota, Runner as _, Spawner as _, Supervisor as _, deterministic,
@@ -121,6 +127,8 @@ async fn links(context: &deterministic::Context, founders: &Founders) -> Peers {
     oracle
 }
 
+type VotesSender = simulated::Sender<ed25519::PublicKey, deterministic::Context>;
+
 async fn start(
     context: &deterministic::Context,
     founders: &Founders,
@@ -128,6 +136,17 @@ async fn start(
     index: usize,
     claim: Claim,
 ) -> Engine<deterministic::Context> {
+    start_beside(context, founders, oracle, index, claim).await.0
+}
+
+/// Starts an engine, and gives what somebody else may say to others in its name, on the channel of votes.
+async fn start_beside(
+    context: &deterministic::Context,
+    founders: &Founders,
+    oracle: &Peers,
+    index: usize,
+    claim: Claim,
+) -> (Engine<deterministic::Context>, VotesSender) {
     let key = &founders.nodes[index];
     let control = oracle.control(engine_key(&key.public_key()));
     let mut pairs = Vec::new();
@@ -136,6 +155,7 @@ async fn start(
     }
     let mut pairs = pairs.into_iter();
     let channels = Channels::register(|_, _| pairs.next().unwrap());
+    let votes = channels.votes.0.clone();
     let (references, mut taken) = mpsc::channel(16);
     let context = context.child("node").with_attribute("index", index);
     // A node that lost its votes has lost everything else too.
@@ -154,15 +174,15 @@ async fn start(
         referenced_height: 0,
         references,
     };
-    engine::start(
+    let engine = engine::start(
         context.child("engine"),
         context.child("voting"),
         config,
         channels,
         oracle.manager(),
         control,
-    )
-    .await
+    );
+    (engine.await, votes)
 }
 
 /// Starts an engine as a process of its own, which can be killed.
@@ -264,6 +284,40 @@ fn one_whose_permit_came_back_without_its_votes_finds_out() {
     let stances = comes_back(Claim::First);
     assert_eq!(stances[0], Stance::Asking);
     assert!(matches!(stances[1..], [.., Stance::Quarantined(_), Stance::Voter]), "{stances:?}");
+}
+
+#[test]
+fn one_whose_key_somebody_else_uses_falls_silent() {
+    deterministic::Runner::timed(Duration::from_secs(300)).start(|context| async move {
+        let founders = founders(4);
+        let oracle = links(&context, &founders).await;
+        let mut engines = Vec::new();
+        let mut senders = Vec::new();
+        for index in 0..4 {
+            let (engine, sender) = start_beside(&context, &founders, &oracle, index, Claim::First).await;
+            engines.push(engine);
+            senders.push(sender);
+        }
+        for engine in &engines {
+            proved(engine, 8).await;
+        }
+        assert_eq!(engines[2].standing.now(), Stance::Voter);
+        let committee = founders.genesis.committee.nodes();
+        let participants: Set<_> = committee.iter().map(engine_key).try_collect().unwrap();
+        let key = ed25519::PrivateKey::decode(founders.nodes[2].seed().to_vec()).unwrap();
+        let scheme = Scheme::signer(&founders.genesis.consensus_namespace(), participants, key).unwrap();
+        let view = block(&engines[2], 7).await.header.view;
+        let round = Round::new(Epoch::zero(), View::new(view));
+        let vote = Nullify::sign::<sha256::Digest>(&scheme, round).unwrap();
+        let vote = Vote::<Scheme, sha256::Digest>::Nullify(vote);
+        senders[2].send(Recipients::One(engine_key(&committee[0])), vote.encode(), true);
+        stands(&context, &engines[2], |stance| *stance == Stance::Contradicted).await;
+        // It follows, and signs nothing any more.
+        let height = proved(&engines[2], 9).await;
+        proved(&engines[2], height + 12).await;
+        assert!(!signs_above(&engines[2], 2, height + 1).await);
+        assert!([0, 1, 3].iter().all(|index| engines[*index].standing.now() == Stance::Voter));
+    });
 }
 
 #[test]

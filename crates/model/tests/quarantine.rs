@@ -282,12 +282,9 @@ impl Protocol {
                 actions.push(Action::Nullify(me));
             }
         }
-        for block in 0..self.blocks {
-            let may = node.remembers & (NULLIFY | FINALIZE[0] | FINALIZE[1]) == 0;
-            if may && state.is_certified(NOTARIZE[block]) {
-                actions.push(Action::Finalize(me, block));
-            }
-        }
+        let may = node.remembers & (NULLIFY | FINALIZE[0] | FINALIZE[1]) == 0;
+        let notarized = (0..self.blocks).filter(|block| may && state.is_certified(NOTARIZE[*block]));
+        actions.extend(notarized.map(|block| Action::Finalize(me, block)));
     }
 
     /// Whether no run of it forks in any view, and whether in some run one that lost its votes votes again.
