@@ -152,6 +152,10 @@ impl<E: Spawner + Clock + CryptoRng> Inquiry<E> {
         let number = self.context.next_u64();
         let mut next = self.context.current();
         loop {
+            let is_watching = self.answers.0.lock().is_watching;
+            let every = if is_watching { WATCH_EVERY } else { ASK_EVERY };
+            // The clock may have been set back.
+            next = next.min(self.context.current() + every);
             select! {
                 message = receiver.recv() => {
                     let Ok((peer, bytes)) = message else { return };
@@ -167,8 +171,7 @@ impl<E: Spawner + Clock + CryptoRng> Inquiry<E> {
                     }
                 },
                 _ = self.context.sleep_until(next) => {
-                    let is_watching = self.answers.0.lock().is_watching;
-                    next = self.context.current() + if is_watching { WATCH_EVERY } else { ASK_EVERY };
+                    next = self.context.current() + every;
                     sender.send(Recipients::All, Message::Question(number).to_bytes(), true);
                 },
             }

@@ -306,3 +306,104 @@ pub(crate) fn place(scheme: &Scheme, key: &ed25519::PublicKey) -> Option<Partici
     use commonware_utils::ordered::Quorum as _;
     scheme.participants().index(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use commonware_consensus::{
+        simplex::types::{Nullification, Proposal},
+        types::{Epoch, Round, View},
+    };
+    use commonware_cryptography::Signer as _;
+    use commonware_parallel::Sequential;
+    use commonware_utils::{TryCollect as _, iter::NonEmpty, ordered::Set};
+
+    fn schemes() -> Vec<Scheme> {
+        let keys: Vec<_> = (0..4).map(ed25519::PrivateKey::from_seed).collect();
+        let participants: Set<_> = keys.iter().map(|key| key.public_key()).try_collect().unwrap();
+        let mut schemes: Vec<_> =
+            keys.into_iter().map(|key| Scheme::signer(b"test", participants.clone(), key).unwrap()).collect();
+        schemes.sort_by_key(|scheme| me(scheme));
+        schemes
+    }
+
+    fn me(scheme: &Scheme) -> Participant {
+        scheme.me().and_then(|me| me.signer()).expect("it signs")
+    }
+
+    fn round(view: u64) -> Round {
+        Round::new(Epoch::zero(), View::new(view))
+    }
+
+    fn nullify(scheme: &Scheme, view: u64) -> Nullify<Scheme> {
+        Nullify::sign::<sha256::Digest>(scheme, round(view)).unwrap()
+    }
+
+    fn notarize(scheme: &Scheme, view: u64, block: u8) -> NodeVote {
+        let proposal = Proposal::new(round(view), View::new(view - 1), sha256::Digest([block; 32]));
+        Vote::Notarize(Notarize::sign(scheme, proposal).unwrap())
+    }
+
+    #[test]
+    fn what_a_node_signed_is_not_strange_to_it() {
+        let schemes = schemes();
+        let memory = Memory::new(me(&schemes[0]), 5);
+        let mine = notarize(&schemes[0], 6, 1);
+        assert!(memory.is_strange(&mine));
+        memory.note(mine.clone());
+        assert!(!memory.is_strange(&mine));
+        assert!(memory.is_strange(&notarize(&schemes[0], 6, 2)), "another block");
+        assert!(memory.is_strange(&Vote::Nullify(nullify(&schemes[0], 6))), "another vote");
+        assert!(memory.is_strange(&notarize(&schemes[0], 7, 1)), "another view");
+        assert!(!memory.is_strange(&notarize(&schemes[0], 5, 1)), "of which nothing is known");
+        assert!(!memory.is_strange(&notarize(&schemes[1], 6, 2)), "another node's");
+        // What was forgotten for lack of room is not strange either.
+        (7..7 + OWN_VIEWS as u64).for_each(|view| memory.note(notarize(&schemes[0], view, 1)));
+        assert!(!memory.is_strange(&notarize(&schemes[0], 6, 2)));
+        assert!(memory.is_strange(&notarize(&schemes[0], 7, 2)));
+        memory.begin_above(9);
+        assert!(!memory.is_strange(&notarize(&schemes[0], 9, 2)));
+        assert!(memory.is_strange(&notarize(&schemes[0], 10, 1)));
+    }
+
+    #[test]
+    fn a_certificate_is_evidence_for_those_who_signed_it() {
+        let schemes = schemes();
+        let memory = Memory::new(me(&schemes[0]), 0);
+        let votes = schemes[..3].iter().map(|scheme| nullify(scheme, 4)).collect::<Vec<_>>();
+        let mut votes = votes.into_iter();
+        let votes = NonEmpty::new(votes.next().unwrap(), votes);
+        let made = Nullification::from_owned_nullifies(&schemes[3], votes, &Sequential).unwrap();
+        memory.note_certificate(Certificate::Nullification(made));
+        let of = |scheme: &Scheme| memory.votes_of(me(scheme));
+        for scheme in &schemes[..3] {
+            let [Vote::Nullify(vote)] = &of(scheme)[..] else { panic!("one vote") };
+            assert!(vote.verify::<_, sha256::Digest>(&mut commonware_utils::test_rng(), scheme, &Sequential));
+            assert_eq!(*vote, nullify(scheme, 4));
+        }
+        assert!(of(&schemes[3]).is_empty());
+        let strange = memory.strange_vote().expect("it signed that, and does not know");
+        assert!(
+            are_same(&strange, &Vote::Nullify(nullify(&schemes[0], 4)))
+                && signer(&strange) == me(&schemes[0])
+        );
+        memory.note(Vote::Nullify(nullify(&schemes[0], 4)));
+        assert!(memory.strange_vote().is_none());
+        assert_eq!(memory.highest().map(|certificate| certificate.view().get()), Some(4));
+    }
+
+    #[test]
+    fn the_newest_votes_of_others_are_kept() {
+        let schemes = schemes();
+        let memory = Memory::new(me(&schemes[0]), 0);
+        for view in 1..=100 {
+            memory.note(notarize(&schemes[1], view, 1));
+            memory.note(notarize(&schemes[1], view, 1));
+            (0..20).for_each(|block| memory.note(notarize(&schemes[2], view, block)));
+        }
+        let views =
+            |scheme| memory.votes_of(me(scheme)).iter().map(|vote| vote.view().get()).collect::<Vec<_>>();
+        assert_eq!(views(&schemes[1]), (101 - VIEWS as u64..=100).rev().collect::<Vec<_>>());
+        assert_eq!(views(&schemes[2]).len(), VIEWS * VOTES);
+    }
+}

@@ -243,22 +243,23 @@ impl<E: Clock + Storage + Metrics + Supervisor, V: Register> Voting<E, V> {
 
     /// Waits for enough answers. Gives a vote that this node should remember and does not.
     async fn ask(&self) -> Option<NodeVote> {
-        let deadline = self.context.current() + GRACE;
+        select! {
+            strange = self.hear(2 * self.faults + 1) => strange,
+            _ = self.context.sleep(GRACE) => self.hear(2 * self.faults).await,
+        }
+    }
+
+    /// Waits for so many answers, or for a vote that this node should remember and does not.
+    async fn hear(&self, enough: usize) -> Option<NodeVote> {
         loop {
             let count = self.answers.count().get();
             if let Some(vote) = self.strange() {
                 return Some(vote);
             }
-            let (heard, is_late) = (self.answers.heard().len(), self.context.current() >= deadline);
-            let enough = if is_late { 2 * self.faults } else { 2 * self.faults + 1 };
-            if heard >= enough.min(self.nodes - 1) {
+            if self.answers.heard().len() >= enough.min(self.nodes - 1) {
                 return None;
             }
-            let look_again = if is_late { self.context.current() + LOOK_EVERY } else { deadline };
-            select! {
-                _ = self.answers.count().reached(count + 1) => {},
-                _ = self.context.sleep_until(look_again) => {},
-            }
+            self.answers.count().reached(count + 1).await;
         }
     }
 
