@@ -323,7 +323,7 @@ mod tests {
         let participants: Set<_> = keys.iter().map(|key| key.public_key()).try_collect().unwrap();
         let mut schemes: Vec<_> =
             keys.into_iter().map(|key| Scheme::signer(b"test", participants.clone(), key).unwrap()).collect();
-        schemes.sort_by_key(|scheme| me(scheme));
+        schemes.sort_by_key(me);
         schemes
     }
 
