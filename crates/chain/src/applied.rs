@@ -10,8 +10,9 @@
 //! already. If all nodes start at once, a quorum of them could tell a reader that an old block is the newest. A node
 //! therefore tells of nothing until it has applied a block of the highest view in which, by its journal, it voted to
 //! finalize, or of a later one. Among any quorum of nodes is one that does not lie and voted to finalize whatever was
-//! acknowledged before; so no read is answered without that. A node that does not vote does not count in this argument,
-//! and does not wait.
+//! acknowledged before; so no read is answered without that. A node whose votes are lost does not count in this argument,
+//! and does not wait. When it votes again, it tells of nothing until it has applied a block of the view above which it
+//! remembers its votes again: whatever it had voted to finalize is not above that.
 
 use crate::{block::Block, protocol::Decision, query::decision_of, rising::Rising};
 use commonware_utils::sync::{Mutex, MutexGuard};
@@ -51,19 +52,12 @@ struct Inner {
 }
 
 /// Whether readers may be told of what is applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Telling {
-    /// The journal of votes is being read. So far this is the highest view in which it votes to finalize.
-    NotYet(u64),
     /// When a block of this view, or a later one, is applied.
     From(u64),
+    #[default]
     Always,
-}
-
-impl Default for Telling {
-    fn default() -> Self {
-        Self::NotYet(0)
-    }
 }
 
 /// Shared between the task that applies blocks and those that answer requests.
@@ -74,27 +68,18 @@ pub struct Applied {
 }
 
 impl Applied {
-    /// Nothing applied yet, by a node that votes or does not.
-    pub fn new(votes: bool) -> Self {
-        let telling = if votes { Telling::default() } else { Telling::Always };
+    /// Nothing applied yet, by a node that voted to finalize up to this view; zero if it never did, or has lost its votes.
+    pub fn new(finalizing: u64) -> Self {
+        let telling = if finalizing > 0 { Telling::From(finalizing) } else { Telling::Always };
         let inner = Inner { telling, ..Inner::default() };
         Self { inner: Arc::new(Mutex::new(inner)), height: Rising::default() }
     }
 
-    /// In this view somebody, perhaps this node before it was started, voted to finalize.
-    pub fn voted(&self, view: u64) {
-        if let Telling::NotYet(highest) = &mut self.inner.lock().telling {
-            *highest = view.max(*highest);
-        }
-    }
-
-    /// The journal of votes has been read: consensus runs.
-    pub fn consensus_runs(&self) {
+    /// From now on this node counts again, as one that voted to finalize up to this view.
+    pub fn tell_from(&self, finalizing: u64) {
         let mut inner = self.inner.lock();
-        if let Telling::NotYet(highest) = inner.telling {
-            inner.telling = Telling::From(highest);
-            self.tell(inner);
-        }
+        inner.telling = Telling::From(finalizing);
+        self.tell(inner);
     }
 
     /// Tells of the newest proved block, if that may be.
@@ -245,33 +230,37 @@ mod tests {
 
     #[test]
     fn a_restarted_voter_tells_of_nothing_older_than_its_votes() {
-        let applied = Applied::new(true);
-        applied.voted(3);
-        applied.voted(2);
+        let applied = Applied::new(3);
         applied.push(block(1), Some(finalization()));
-        assert_eq!(told(&applied), (0, false), "the journal is still being read");
-        applied.consensus_runs();
         assert_eq!(told(&applied), (0, false));
-        applied.voted(9);
         applied.push(block(2), Some(finalization()));
         assert_eq!(told(&applied), (0, false));
         assert_eq!(applied.reached().map(|header| header.height), Some(2));
         applied.push(block(3), Some(finalization()));
-        assert_eq!(told(&applied), (3, true), "votes after the start do not count");
+        assert_eq!(told(&applied), (3, true));
     }
 
     #[test]
     fn one_that_had_applied_all_tells_at_once() {
-        let applied = Applied::new(true);
-        applied.voted(1);
+        let applied = Applied::new(1);
         applied.push(block(1), Some(finalization()));
-        applied.consensus_runs();
         assert_eq!(told(&applied), (1, true));
     }
 
     #[test]
+    fn one_that_votes_again_tells_of_nothing_older_than_what_it_may_have_voted_for() {
+        let applied = Applied::new(0);
+        applied.push(block(1), Some(finalization()));
+        applied.tell_from(2);
+        assert_eq!(applied.newest(), None);
+        assert_eq!(applied.header(&Digest([1; 32])), None);
+        applied.push(block(2), Some(finalization()));
+        assert_eq!(told(&applied), (2, true));
+    }
+
+    #[test]
     fn an_observer_tells_always() {
-        let applied = Applied::new(false);
+        let applied = Applied::new(0);
         applied.push(block(1), Some(finalization()));
         assert_eq!(told(&applied), (1, true));
     }

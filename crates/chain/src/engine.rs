@@ -6,6 +6,8 @@
 //!                                     \______ QMDB batches ______/            |-> index, applied, references
 //! ```
 //!
+//! Simplex signs nothing until [`crate::voting`] says so; until then, and if it never does, it observes.
+//!
 //! Blocks and finalizations in marshal's archives are the source of truth. The state is rebuilt from them by the
 //! engine; the index, and whatever else follows the chain, by [`follow`], which first replays what its followers
 //! have missed and then takes blocks as they are finalized.
@@ -16,38 +18,37 @@ use crate::{
     application::{App, Databases, Network},
     applied::Applied,
     block::{Block, digest, engine_key},
+    consensus::{Lent, Simplex},
+    inquiry::{Answers, Inquiry},
+    journal::{self, Recalled},
+    memory::{self, Memory},
     mempool::Mempool,
     network::{Channels, SYNC_BATCH},
     pacing::Paced,
+    protocol::Stance,
     state,
+    voting::{Claim, Register, Standing, Voting},
 };
-use commonware_actor::Feedback;
 use commonware_broadcast::buffered;
 use commonware_codec::{DecodeExt as _, Encode as _, FixedSize as _};
 use commonware_consensus::{
-    Reporter,
     marshal::{
         self,
         core::{Actor as Marshal, Mailbox as MarshalMailbox},
         resolver::p2p as marshal_resolver,
         standard::{Deferred, Standard},
     },
-    simplex::{
-        self, SkipBudget,
-        config::{Floor, ForwardPolicy, SkipPolicy},
-        elector::RoundRobin,
-        scheme::ed25519::Scheme,
-    },
+    simplex::{self, scheme::ed25519::Scheme},
     types::{Epoch, FixedEpocher, Height, ViewDelta},
 };
 use commonware_cryptography::{
-    Digested, Digestible as _, Sha256, Signer as _, certificate::ConstantProvider, ed25519, sha256,
+    Digested, Digestible as _, Signer as _, certificate::ConstantProvider, ed25519, sha256,
 };
 use commonware_glue::stateful::{
     self, Stateful, SyncPlan,
     db::{SyncEngineConfig, p2p as state_sync},
 };
-use commonware_p2p::{Blocker, LimitedSender, Provider, Receiver, Recipients, Sender};
+use commonware_p2p::{Blocker, Provider, Receiver, Recipients, Sender};
 use commonware_parallel::Sequential;
 use commonware_runtime::{Clock, Handle, Spawner, buffer::paged::CacheRef};
 use commonware_storage::{
@@ -60,8 +61,8 @@ use proof::{Manifest, SignedTransaction, finality::Finalization};
 use rand_core::CryptoRng;
 use std::{
     num::NonZeroU64,
-    sync::Arc,
-    time::{Duration, SystemTime},
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
 };
 use tracing::{debug, warn};
 
@@ -119,15 +120,17 @@ impl Default for Timeouts {
 }
 
 /// How a node takes part.
-pub struct Config<I> {
+pub struct Config<I, V> {
     /// What the names of all its storage partitions begin with.
     pub partition: String,
     /// The network's facts.
     pub network: Arc<Network>,
     /// The node's key.
     pub key: ed25519::PrivateKey,
-    /// Whether it votes. A node that may have lost votes it cast must not: it observes.
-    pub votes: bool,
+    /// What vouches for its journal of votes.
+    pub claim: Claim,
+    /// Where that is kept.
+    pub register: V,
     /// Consensus timeouts.
     pub timeouts: Timeouts,
     /// The index derived from blocks.
@@ -160,6 +163,8 @@ pub struct Engine<E: Context> {
     pub state: Databases<E>,
     /// The blocks.
     pub blocks: Blocks,
+    /// Whether this node votes.
+    pub standing: Standing,
     /// Ends when consensus does, which it never should.
     pub consensus: Handle<()>,
 }
@@ -187,7 +192,7 @@ fn archive<C>(name: &str, page_cache: CacheRef, codec_config: C) -> prunable::Co
     }
 }
 
-const BUFFER: std::num::NonZeroUsize = NZUsize!(64 * 1024);
+pub(crate) const BUFFER: std::num::NonZeroUsize = NZUsize!(64 * 1024);
 
 /// Starts consensus and all that follows it. The journal of votes, and nothing else, is kept in the storage of `voting`.
 /// It is complete without the rest: a node that lost everything but its journal follows from genesis again and votes as
@@ -196,10 +201,10 @@ const BUFFER: std::num::NonZeroUsize = NZUsize!(64 * 1024);
 /// # Panics
 ///
 /// On storage failure, as everything here does later: the process is the unit of failure.
-pub async fn start<E, I, S, R, P, B>(
+pub async fn start<E, I, V, S, R, P, B>(
     context: E,
     voting: E,
-    config: Config<I>,
+    config: Config<I, V>,
     channels: Channels<S, R>,
     peers: P,
     blocker: B,
@@ -207,26 +212,35 @@ pub async fn start<E, I, S, R, P, B>(
 where
     E: Context,
     I: Derived,
+    V: Register,
     S: Sender<PublicKey = ed25519::PublicKey>,
     R: Receiver<PublicKey = ed25519::PublicKey>,
     P: Provider<PublicKey = ed25519::PublicKey>,
     B: Blocker<PublicKey = ed25519::PublicKey>,
 {
-    let Config { partition, network, key, votes, timeouts, index, referenced_height, references } = config;
+    let Config { partition, network, key, claim, register, timeouts, index, referenced_height, references } =
+        config;
     let public_key = key.public_key();
     let committee = &network.genesis.committee;
     let participants: Set<ed25519::PublicKey> =
         committee.nodes().iter().map(engine_key).try_collect().expect("a committee has distinct keys");
     let codec = participants.len();
     let namespace = network.genesis.consensus_namespace();
-    let scheme = if votes {
-        Scheme::signer(&namespace, participants, key)
-    } else {
-        Scheme::member(&namespace, participants, &public_key)
-    }
-    .expect("a node is a member of its committee");
+    let signer = Scheme::signer(&namespace, participants.clone(), key);
+    let signer = signer.expect("a node is a member of its committee");
+    // Whoever only verifies cannot sign.
+    let scheme = Scheme::member(&namespace, participants, &public_key);
+    let scheme = scheme.expect("a node is a member of its committee");
+    let me = memory::place(&scheme, &public_key).expect("a node is a member of its committee");
     let provider = ConstantProvider::<Scheme, Epoch>::new(scheme.clone());
     let page_cache = CacheRef::new(NZU16!(4096), NZUsize!(4096));
+    let journal = journal::Place {
+        partition: partition.clone(),
+        nodes: codec,
+        page_cache: page_cache.clone(),
+        buffer: BUFFER,
+    };
+    let recalled = recall(&voting, &journal, claim).await;
 
     let finalizations = prunable::Archive::init(
         context.child("finalizations"),
@@ -302,7 +316,7 @@ where
                 blocker: blocker.clone(),
                 database: None,
                 mailbox_size: NZUsize!(64),
-                me: Some(public_key),
+                me: Some(public_key.clone()),
                 fetch_timeout: NZDuration!(Duration::from_secs(2)),
                 fetch_retry_delay: Duration::from_millis(100),
                 max_serve_ops: NZU64!(SYNC_BATCH),
@@ -342,7 +356,7 @@ where
     marshal.start(stateful_mailbox.clone(), buffer, resolver);
     stateful.start();
 
-    let applied = Applied::new(votes);
+    let applied = Applied::new(recalled.as_ref().map_or(0, |(_, recalled)| recalled.finalizing()));
     context.child("follow").spawn({
         let (blocks, applied, mempool) = (marshal_mailbox.clone(), applied.clone(), mempool.clone());
         let follower = Follower { index, references, referenced_height, blocks, applied, mempool };
@@ -353,101 +367,71 @@ where
         move |context| gossip(context, network, mempool, channels.gossip)
     });
 
-    let consensus = simplex::Engine::new(
-        voting.child("simplex"),
-        simplex::Config {
-            scheme,
-            elector: RoundRobin::<Sha256>::default(),
-            blocker,
-            automaton: Paced::new(
-                context.child("pacing"),
-                deferred.clone(),
-                mempool.clone(),
-                applied.clone(),
-                timeouts.idle,
-            ),
-            relay: deferred.clone(),
-            reporter: Recalling { reporter: deferred, applied: applied.clone() },
-            strategy: Sequential,
-            // A node that lost its directory while it ran may have begun another journal of votes there. Only their
-            // signer can replay votes, so an observer keeps a journal of its own.
-            partition: format!("{partition}-{}-0", if votes { "votes" } else { "observed" }),
-            mailbox_size: NZUsize!(256),
-            epoch: Epoch::zero(),
-            floor: Floor::Genesis(network.block.digest()),
-            replay_buffer: BUFFER,
-            write_buffer: BUFFER,
-            page_cache,
-            leader_timeout: timeouts.leader,
-            certification_timeout: timeouts.certification,
-            timeout_retry: timeouts.retry,
-            view_retention: ViewDelta::new(64),
-            skip: SkipPolicy::Enabled { timeout: timeouts.skip, budget: SkipBudget::Participants },
-            fetch_timeout: NZDuration!(Duration::from_secs(2)),
-            fetch_retry_delay: Duration::from_millis(500),
-            forward: ForwardPolicy::Disabled,
-            track_historical_votes: false,
-        },
-    )
-    .start(
-        voiced(channels.votes, votes, &applied),
-        voiced(channels.certificates, votes, &applied),
-        channels.resolver,
-    );
-    let state = stateful_mailbox.subscribe_databases().await;
-    Engine { mempool, applied, state, blocks: marshal_mailbox, consensus }
-}
-
-/// A channel's sender that an observer's engine may use without being heard.
-///
-/// A peer that sends anything of consensus counts as alive, so its turns to lead are waited for. An observer never
-/// leads: silent, it is skipped.
-///
-/// Consensus speaks only after it has read its journal.
-#[derive(Clone)]
-struct Voiced<S> {
-    sender: S,
-    heard: bool,
-    applied: Applied,
-}
-
-fn voiced<S, R>((sender, receiver): (S, R), heard: bool, applied: &Applied) -> (Voiced<S>, R) {
-    (Voiced { sender, heard, applied: applied.clone() }, receiver)
-}
-
-impl<S: LimitedSender> LimitedSender for Voiced<S> {
-    type PublicKey = S::PublicKey;
-    type Checked<'a>
-        = S::Checked<'a>
-    where
-        Self: 'a;
-
-    fn check(&mut self, recipients: Recipients<S::PublicKey>) -> Result<S::Checked<'_>, SystemTime> {
-        self.applied.consensus_runs();
-        let recipients = if self.heard { recipients } else { Recipients::Some(Vec::new()) };
-        self.sender.check(recipients)
+    let memory = Memory::new(me, recalled.as_ref().map_or(0, |(_, recalled)| recalled.finalized()));
+    let claimed = recalled.as_ref().map(|(number, _)| *number);
+    if let Some((_, recalled)) = recalled {
+        recalled.votes.into_iter().for_each(|vote| memory.note(vote));
+        recalled.certificates.into_iter().for_each(|certificate| memory.note_certificate(certificate));
     }
-}
-
-/// A reporter that notes votes to finalize: while the journal is read, those are the node's own.
-#[derive(Clone)]
-struct Recalling<R> {
-    reporter: R,
-    applied: Applied,
-}
-
-impl<R> Reporter for Recalling<R>
-where
-    R: Reporter<Activity = simplex::types::Activity<Scheme, sha256::Digest>>,
-{
-    type Activity = R::Activity;
-
-    fn report(&mut self, activity: Self::Activity) -> Feedback {
-        if let simplex::types::Activity::Finalize(finalize) = &activity {
-            self.applied.voted(finalize.proposal.round.view().get());
+    let standing = Standing::new(if claimed.is_some() { Stance::Asking } else { Stance::Lost });
+    let answers = Answers::default();
+    context.child("inquiry").spawn({
+        let (scheme, memory) = (scheme.clone(), memory.clone());
+        let (standing, answers) = (standing.clone(), answers.clone());
+        move |context| Inquiry { context, scheme, me, memory, standing, answers }.run(channels.inquiry)
+    });
+    let heard = Arc::new(AtomicBool::new(false));
+    let simplex = Simplex {
+        observing: context.child("observing"),
+        voting: voting.child("voting"),
+        partition,
+        schemes: (scheme, signer),
+        floor: network.block.digest(),
+        automaton: Paced::new(context.child("pacing"), deferred.clone(), mempool.clone(), timeouts.idle),
+        deferred,
+        memory: memory.clone(),
+        heard: heard.clone(),
+        blocker,
+        page_cache,
+        timeouts,
+        votes: Lent::new(channels.votes),
+        certificates: Lent::new(channels.certificates),
+        resolver: Lent::new(channels.resolver),
+        journal: journal.clone(),
+    };
+    let consensus = context.child("consensus").spawn({
+        let (standing, applied, committee) = (standing.clone(), applied.clone(), committee.clone());
+        move |context| {
+            let voting = Voting {
+                context,
+                journals: voting,
+                place: journal,
+                nodes: committee.n(),
+                faults: committee.f(),
+                journal: claimed,
+                memory,
+                answers,
+                standing,
+                register,
+                applied,
+                heard,
+            };
+            voting.run(move |role| simplex.start(role))
         }
-        self.reporter.report(activity)
-    }
+    });
+    let state = stateful_mailbox.subscribe_databases().await;
+    Engine { mempool, applied, state, blocks: marshal_mailbox, standing, consensus }
+}
+
+/// Reads the journal that is claimed, if it is there. Gives its number with it.
+async fn recall<E: Context>(voting: &E, place: &journal::Place, claim: Claim) -> Option<(u64, Recalled)> {
+    let (number, is_first) = match claim {
+        Claim::First => (0, true),
+        Claim::Journal(number) => (number, false),
+        Claim::Lost => return None,
+    };
+    let recalled = place.recall(voting.child("recall"), number, is_first).await;
+    recalled.map(|recalled| (number, recalled))
 }
 
 /// Brings every follower of the chain to its end and keeps it there.

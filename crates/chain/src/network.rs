@@ -53,10 +53,12 @@ pub struct Channels<S, R> {
     pub state_sync: (S, R),
     /// Transactions that some node has not got.
     pub gossip: (S, R),
+    /// What nodes remember of one another's votes.
+    pub inquiry: (S, R),
 }
 
 /// The channels' numbers and messages per second and peer, in the order of [`Channels`].
-pub const QUOTAS: [(u64, NonZeroU32); 7] = [
+pub const QUOTAS: [(u64, NonZeroU32); 8] = [
     (0, NZU32!(512)),
     (1, NZU32!(512)),
     (2, NZU32!(128)),
@@ -64,14 +66,15 @@ pub const QUOTAS: [(u64, NonZeroU32); 7] = [
     (4, NZU32!(256)),
     (5, NZU32!(64)),
     (6, NZU32!(64)),
+    (7, NZU32!(16)),
 ];
 
 impl<S, R> Channels<S, R> {
     /// Registers each channel, in order, with `register`.
     pub fn register(mut register: impl FnMut(u64, Quota) -> (S, R)) -> Self {
-        let [votes, certificates, resolver, backfill, broadcast, state_sync, gossip] =
+        let [votes, certificates, resolver, backfill, broadcast, state_sync, gossip, inquiry] =
             QUOTAS.map(|(channel, per_second)| register(channel, Quota::per_second(per_second)));
-        Self { votes, certificates, resolver, backfill, broadcast, state_sync, gossip }
+        Self { votes, certificates, resolver, backfill, broadcast, state_sync, gossip, inquiry }
     }
 }
 

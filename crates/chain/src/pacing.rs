@@ -4,7 +4,7 @@
 //! sixty. The wait ends at once when a transaction arrives. It happens *around* the engine's automaton and never inside
 //! `Application::propose`, because no block is finalized while a proposal is being built.
 
-use crate::{applied::Applied, mempool::Mempool};
+use crate::mempool::Mempool;
 use commonware_consensus::{Automaton, CertifiableAutomaton, types::Round};
 use commonware_macros::select;
 use commonware_runtime::{Clock, Handle, Spawner};
@@ -22,14 +22,13 @@ pub struct Paced<E, A> {
     context: E,
     automaton: A,
     mempool: Mempool,
-    applied: Applied,
     idle: Duration,
 }
 
 impl<E: Spawner + Clock, A> Paced<E, A> {
-    /// Wraps `automaton`; an empty block is proposed after `idle`. `applied` hears that consensus runs.
-    pub fn new(context: E, automaton: A, mempool: Mempool, applied: Applied, idle: Duration) -> Self {
-        Self { context, automaton, mempool, applied, idle }
+    /// Wraps `automaton`; an empty block is proposed after `idle`.
+    pub fn new(context: E, automaton: A, mempool: Mempool, idle: Duration) -> Self {
+        Self { context, automaton, mempool, idle }
     }
 }
 
@@ -39,7 +38,6 @@ impl<E: Spawner + Clock, A: Clone> Clone for Paced<E, A> {
             context: self.context.child("paced"),
             automaton: self.automaton.clone(),
             mempool: self.mempool.clone(),
-            applied: self.applied.clone(),
             idle: self.idle,
         }
     }
@@ -70,7 +68,6 @@ where
     type Digest = A::Digest;
 
     async fn propose(&mut self, consensus: Self::Context) -> oneshot::Receiver<Self::Digest> {
-        self.applied.consensus_runs();
         let (mut sender, receiver) = oneshot::channel();
         let (mut automaton, mempool, idle) = (self.automaton.clone(), self.mempool.clone(), self.idle);
         let _task: Handle<()> = self.context.child("propose").spawn(move |context| async move {
@@ -92,7 +89,6 @@ where
     }
 
     async fn verify(&mut self, consensus: Self::Context, payload: Self::Digest) -> oneshot::Receiver<bool> {
-        self.applied.consensus_runs();
         self.automaton.verify(consensus, payload).await
     }
 }

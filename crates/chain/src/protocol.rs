@@ -648,6 +648,22 @@ wire_struct! {
     }
 }
 
+wire_enum! {
+    /// Whether a node votes, and why if it does not. One that does not only follows.
+    pub enum Stance {
+        /// It does not know yet whether it remembers its votes, and asks the other nodes.
+        0 => Asking,
+        /// It votes.
+        1 => Voter,
+        /// Its votes are lost. It waits for the other nodes' answers.
+        2 => Lost,
+        /// Its votes are lost. It votes again when a block of this view is final.
+        3 => Quarantined(until: u64),
+        /// Votes with its signature turned up that it did not cast.
+        4 => Contradicted,
+    }
+}
+
 wire_struct! {
     /// A node about itself.
     pub struct StatusAnswer {
@@ -659,8 +675,8 @@ wire_struct! {
         pub time_ms: u64,
         /// Height up to which its derived index goes.
         pub index_height: u64,
-        /// Whether it votes; an observer only follows.
-        pub votes: bool,
+        /// Whether it votes, and why if it does not.
+        pub stance: Stance,
         /// Transactions waiting to be ordered.
         pub pending: u32,
         /// Their bytes.

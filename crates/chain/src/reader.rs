@@ -9,6 +9,7 @@ use crate::{
     protocol::{Position, StatusAnswer, text},
     query::{StateReader, Submission, Unready},
     state::{StateProof, from_value},
+    voting::Standing,
 };
 use commonware_consensus::types::Height;
 use commonware_macros::select;
@@ -48,7 +49,7 @@ pub struct Reader<E: Context> {
     applied: Applied,
     state: Databases<E>,
     blocks: Blocks,
-    votes: bool,
+    standing: Standing,
 }
 
 impl<E: Context> Clone for Reader<E> {
@@ -60,14 +61,14 @@ impl<E: Context> Clone for Reader<E> {
             applied: self.applied.clone(),
             state: self.state.clone(),
             blocks: self.blocks.clone(),
-            votes: self.votes,
+            standing: self.standing.clone(),
         }
     }
 }
 
 impl<E: Context> Reader<E> {
-    /// A reader of this engine, of a node that votes or does not.
-    pub fn new(context: E, network: Arc<Network>, engine: &Engine<E>, votes: bool) -> Self {
+    /// A reader of this engine.
+    pub fn new(context: E, network: Arc<Network>, engine: &Engine<E>) -> Self {
         Self {
             context: Arc::new(context),
             network,
@@ -75,7 +76,7 @@ impl<E: Context> Reader<E> {
             applied: engine.applied.clone(),
             state: engine.state.clone(),
             blocks: engine.blocks.clone(),
-            votes,
+            standing: engine.standing.clone(),
         }
     }
 
@@ -193,7 +194,7 @@ impl<E: Context> StateReader for Reader<E> {
             height: newest.as_ref().map_or(0, |header| header.height),
             time_ms: newest.as_ref().map_or(0, |header| header.time_ms),
             index_height: 0,
-            votes: self.votes,
+            stance: self.standing.now(),
             pending: pending as u32,
             pending_bytes: pending_bytes as u64,
         }

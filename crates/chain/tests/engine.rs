@@ -1,5 +1,5 @@
 //! Four engines on the deterministic runtime with simulated links: they agree, prove what they say, and go on when one
-//! of them observes only or is silent.
+//! of them is silent. One that lost its votes observes, and votes again after a quarantine.
 
 use chain::{
     application::Network,
@@ -7,19 +7,33 @@ use chain::{
     block::{Block, engine_key},
     engine::{self, Config, Derived, Engine, Timeouts},
     network::{Channels, QUOTAS, message_bytes_max},
+    protocol::Stance,
     state::StateProof,
+    voting::Claim,
 };
 use commonware_codec::{Decode as _, DecodeExt as _, Encode as _};
 use commonware_consensus::{
-    simplex::{scheme::ed25519::Scheme, types::Finalization as EngineFinalization},
-    types::Height,
+    simplex::{
+        scheme::ed25519::Scheme,
+        types::{Finalization as EngineFinalization, Nullify, Vote},
+    },
+    types::{Epoch, Height, Round, View},
 };
 use commonware_cryptography::{ed25519, sha256};
-use commonware_p2p::simulated::{Config as LinksConfig, Link, Network as Links, Oracle};
+use commonware_p2p::{
+    Recipients, Sender as _,
+    simulated::{self, Config as LinksConfig, Link, Network as Links, Oracle},
+};
 use commonware_parallel::Sequential;
-use commonware_runtime::{Clock as _, Quota, Runner as _, Supervisor as _, deterministic};
+use commonware_runtime::{
+    Clock as _, Handle, Quota, Runner as _, Spawner as _, Supervisor as _, deterministic,
+};
 use commonware_utils::{
-    NZUsize, SystemTimeExt as _, TryCollect as _, channel::mpsc, ordered::Set, probability,
+    NZUsize, SystemTimeExt as _, TryCollect as _,
+    channel::{mpsc, oneshot},
+    ordered::Set,
+    probability,
+    sync::Mutex,
 };
 use ledger::{Record, key};
 use proof::{
@@ -113,13 +127,26 @@ async fn links(context: &deterministic::Context, founders: &Founders) -> Peers {
     oracle
 }
 
+type VotesSender = simulated::Sender<ed25519::PublicKey, deterministic::Context>;
+
 async fn start(
     context: &deterministic::Context,
     founders: &Founders,
     oracle: &Peers,
     index: usize,
-    votes: bool,
+    claim: Claim,
 ) -> Engine<deterministic::Context> {
+    start_beside(context, founders, oracle, index, claim).await.0
+}
+
+/// Starts an engine, and gives what somebody else may say to others in its name, on the channel of votes.
+async fn start_beside(
+    context: &deterministic::Context,
+    founders: &Founders,
+    oracle: &Peers,
+    index: usize,
+    claim: Claim,
+) -> (Engine<deterministic::Context>, VotesSender) {
     let key = &founders.nodes[index];
     let control = oracle.control(engine_key(&key.public_key()));
     let mut pairs = Vec::new();
@@ -128,31 +155,197 @@ async fn start(
     }
     let mut pairs = pairs.into_iter();
     let channels = Channels::register(|_, _| pairs.next().unwrap());
+    let votes = channels.votes.0.clone();
     let (references, mut taken) = mpsc::channel(16);
     let context = context.child("node").with_attribute("index", index);
+    // A node that lost its votes has lost everything else too.
+    let life = context.current().epoch_millis();
     {
-        use commonware_runtime::Spawner as _;
         context.child("references").spawn(move |_| async move { while taken.recv().await.is_some() {} });
     }
     let config = Config {
-        partition: format!("node-{index}"),
+        partition: format!("node-{index}-{life}"),
         network: Arc::new(Network::new::<deterministic::Context>(founders.genesis.clone())),
         key: ed25519::PrivateKey::decode(key.seed().to_vec()).unwrap(),
-        votes,
+        claim,
+        register: (),
         timeouts: Timeouts::default(),
         index: Seen::default(),
         referenced_height: 0,
         references,
     };
-    engine::start(
+    let engine = engine::start(
         context.child("engine"),
         context.child("voting"),
         config,
         channels,
         oracle.manager(),
         control,
-    )
-    .await
+    );
+    (engine.await, votes)
+}
+
+/// Starts an engine as a process of its own, which can be killed.
+async fn launch(
+    context: &deterministic::Context,
+    founders: &Arc<Founders>,
+    oracle: &Peers,
+    index: usize,
+    claim: Claim,
+) -> (Engine<deterministic::Context>, Handle<()>) {
+    let (sender, started) = oneshot::channel();
+    let (founders, oracle) = (founders.clone(), oracle.clone());
+    let process = context.child("process").spawn(move |context| async move {
+        let engine = start(&context, &founders, &oracle, index, claim).await;
+        let _ = sender.send(engine);
+        std::future::pending::<()>().await;
+    });
+    (started.await.unwrap(), process)
+}
+
+/// Waits until the node votes, or does not for this reason.
+async fn stands(
+    context: &deterministic::Context,
+    engine: &Engine<deterministic::Context>,
+    is_so: impl Fn(&Stance) -> bool,
+) {
+    while !is_so(&engine.standing.now()) {
+        context.sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Whether the node has signed a finalization of a block above this height.
+async fn signs_above(engine: &Engine<deterministic::Context>, node: u8, height: u64) -> bool {
+    for height in height + 1..=engine.applied.newest_height() {
+        if let Some(finalization) = engine.blocks.get_finalization(Height::new(height)).await
+            && engine::to_proof(&finalization).signatures.iter().any(|(signer, _)| *signer == node)
+        {
+            return true;
+        }
+    }
+    false
+}
+
+/// Kills node 2 when it has voted for a while, starts it again with nothing but this claim, and waits until it votes again.
+/// Gives what it said about its votes meanwhile.
+fn comes_back(claim: Claim) -> Vec<Stance> {
+    deterministic::Runner::timed(Duration::from_secs(300)).start(|context| async move {
+        let founders = Arc::new(founders(4));
+        let oracle = links(&context, &founders).await;
+        let mut engines = Vec::new();
+        for index in 0..4 {
+            engines.push(launch(&context, &founders, &oracle, index, Claim::First).await);
+        }
+        for (engine, _) in &engines {
+            stands(&context, engine, |stance| *stance == Stance::Voter).await;
+            proved(engine, 8).await;
+        }
+        assert!(signs_above(&engines[0].0, 2, 0).await, "it had voted");
+        let (_, process) = engines.remove(2);
+        process.abort();
+        let _ = process.await;
+
+        let (engine, _process) = launch(&context, &founders, &oracle, 2, claim).await;
+        let stances = Arc::new(Mutex::new(vec![engine.standing.now()]));
+        context.child("look").spawn({
+            let (standing, stances) = (engine.standing.clone(), stances.clone());
+            move |context| async move {
+                loop {
+                    let now = standing.now();
+                    if stances.lock().last() != Some(&now) {
+                        stances.lock().push(now);
+                    }
+                    context.sleep(Duration::from_millis(1)).await;
+                }
+            }
+        });
+        stands(&context, &engine, |stance| *stance == Stance::Voter).await;
+        let height = proved(&engine, 1).await;
+        proved(&engines[0].0, height + 12).await;
+        assert!(signs_above(&engines[0].0, 2, height).await, "its votes count again");
+        assert_eq!(oracle.blocked().await.unwrap(), [], "nobody contradicted itself");
+        context.sleep(Duration::from_secs(20)).await;
+        assert_eq!(engine.standing.now(), Stance::Voter, "nothing strange turned up");
+        stances.lock().clone()
+    })
+}
+
+#[test]
+fn one_that_lost_its_votes_votes_again_after_a_quarantine() {
+    let stances = comes_back(Claim::Lost);
+    assert!(
+        matches!(stances[..], [Stance::Lost, Stance::Quarantined(until), Stance::Voter] if until > 8),
+        "{stances:?}"
+    );
+}
+
+#[test]
+fn one_whose_permit_came_back_without_its_votes_finds_out() {
+    let stances = comes_back(Claim::First);
+    assert_eq!(stances[0], Stance::Asking);
+    assert!(matches!(stances[1..], [.., Stance::Quarantined(_), Stance::Voter]), "{stances:?}");
+}
+
+#[test]
+fn one_whose_key_somebody_else_uses_falls_silent() {
+    deterministic::Runner::timed(Duration::from_secs(300)).start(|context| async move {
+        let founders = founders(4);
+        let oracle = links(&context, &founders).await;
+        let mut engines = Vec::new();
+        let mut senders = Vec::new();
+        for index in 0..4 {
+            let (engine, sender) = start_beside(&context, &founders, &oracle, index, Claim::First).await;
+            engines.push(engine);
+            senders.push(sender);
+        }
+        for engine in &engines {
+            proved(engine, 8).await;
+        }
+        assert_eq!(engines[2].standing.now(), Stance::Voter);
+        let committee = founders.genesis.committee.nodes();
+        let participants: Set<_> = committee.iter().map(engine_key).try_collect().unwrap();
+        let key = ed25519::PrivateKey::decode(founders.nodes[2].seed().to_vec()).unwrap();
+        let scheme = Scheme::signer(&founders.genesis.consensus_namespace(), participants, key).unwrap();
+        let view = block(&engines[2], 7).await.header.view;
+        let round = Round::new(Epoch::zero(), View::new(view));
+        let vote = Nullify::sign::<sha256::Digest>(&scheme, round).unwrap();
+        let vote = Vote::<Scheme, sha256::Digest>::Nullify(vote);
+        senders[2].send(Recipients::One(engine_key(&committee[0])), vote.encode(), true);
+        stands(&context, &engines[2], |stance| *stance == Stance::Contradicted).await;
+        // It follows, and signs nothing any more.
+        let height = proved(&engines[2], 9).await;
+        proved(&engines[2], height + 12).await;
+        assert!(!signs_above(&engines[2], 2, height + 1).await);
+        assert!([0, 1, 3].iter().all(|index| engines[*index].standing.now() == Stance::Voter));
+    });
+}
+
+#[test]
+fn two_that_lost_their_votes_at_once_never_vote_again_by_themselves() {
+    deterministic::Runner::timed(Duration::from_secs(300)).start(|context| async move {
+        let founders = Arc::new(founders(4));
+        let oracle = links(&context, &founders).await;
+        let mut engines = Vec::new();
+        for index in 0..4 {
+            engines.push(launch(&context, &founders, &oracle, index, Claim::First).await);
+        }
+        for (engine, _) in &engines {
+            proved(engine, 4).await;
+        }
+        for (_, process) in engines.split_off(2) {
+            process.abort();
+            let _ = process.await;
+        }
+        let mut lost = Vec::new();
+        for index in 2..4 {
+            lost.push(launch(&context, &founders, &oracle, index, Claim::Lost).await);
+        }
+        context.sleep(Duration::from_secs(60)).await;
+        for (engine, _) in &lost {
+            assert_eq!(engine.standing.now(), Stance::Lost);
+        }
+        assert_eq!(engines[0].0.standing.now(), Stance::Voter);
+    });
 }
 
 /// Waits until the engine has proved a block of this height, and gives that height.
@@ -171,7 +364,7 @@ fn four_engines_agree_and_prove_what_they_say() {
         let oracle = links(&context, &founders).await;
         let mut engines = Vec::new();
         for index in 0..4 {
-            engines.push(start(&context, &founders, &oracle, index, true).await);
+            engines.push(start(&context, &founders, &oracle, index, Claim::First).await);
         }
         // Into one pool only: it comes to the others by gossip.
         let now_ms = context.current().epoch_millis();
@@ -257,24 +450,31 @@ async fn check_finalizations(founders: &Founders, engine: &Engine<deterministic:
 }
 
 #[test]
-fn an_observer_follows_and_never_leads() {
+fn an_observer_follows_and_neither_leads_nor_signs() {
     deterministic::Runner::timed(Duration::from_secs(180)).start(|context| async move {
         let founders = founders(4);
         let oracle = links(&context, &founders).await;
         let mut engines = Vec::new();
-        for index in 0..4 {
-            engines.push(start(&context, &founders, &oracle, index, index != 2).await);
+        for index in [0, 1, 3] {
+            engines.push(start(&context, &founders, &oracle, index, Claim::First).await);
+        }
+        proved(&engines[0], 8).await;
+        engines.push(start(&context, &founders, &oracle, 2, Claim::Lost).await);
+        stands(&context, &engines[3], |stance| matches!(stance, Stance::Quarantined(_))).await;
+        let Stance::Quarantined(until) = engines[3].standing.now() else {
+            panic!("it waits for some blocks")
+        };
+        for engine in &engines {
+            proved(engine, until + 4).await;
         }
         let observer = founders.nodes[2].public_key();
-        for engine in &engines {
-            proved(engine, 12).await;
-        }
-        for height in 1..=12 {
-            let seen = block(&engines[2], height).await;
-            assert_ne!(seen.header.leader, observer);
+        for height in 1..=until {
+            let seen = block(&engines[3], height).await;
             assert_eq!(seen.header, block(&engines[0], height).await.header);
-        }
-        for height in 1..=12 {
+            if seen.header.view > until {
+                break;
+            }
+            assert_ne!(seen.header.leader, observer);
             if let Some(finalization) = engines[0].blocks.get_finalization(Height::new(height)).await {
                 let finalization = engine::to_proof(&finalization);
                 assert!(finalization.signatures.iter().all(|(node, _)| *node != 2), "the observer signed");
@@ -290,12 +490,12 @@ fn one_silent_node_stops_nothing_and_comes_back() {
         let oracle = links(&context, &founders).await;
         let mut engines = Vec::new();
         for index in 0..3 {
-            engines.push(start(&context, &founders, &oracle, index, true).await);
+            engines.push(start(&context, &founders, &oracle, index, Claim::First).await);
         }
         for engine in &engines {
             proved(engine, 10).await;
         }
-        let late = start(&context, &founders, &oracle, 3, true).await;
+        let late = start(&context, &founders, &oracle, 3, Claim::First).await;
         let height = proved(&late, 12).await;
         assert_eq!(block(&late, height).await.header, block(&engines[0], height).await.header);
     });

@@ -12,6 +12,7 @@ use chain::{
     network::Channels,
     query::Query,
     reader::Reader,
+    voting::{Claim, Register, Standing},
 };
 use commonware_codec::DecodeExt as _;
 use commonware_cryptography::ed25519;
@@ -35,13 +36,15 @@ const HEAL_TIMEOUT: Duration = Duration::from_secs(10);
 const COLLECT_EVERY: Duration = Duration::from_secs(600);
 
 /// Who the node is and how it takes part.
-pub struct Parts<E, S> {
+pub struct Parts<E, S, V> {
     /// The network's facts.
     pub network: Arc<Network>,
     /// The node's key.
     pub key: SecretKey,
-    /// Whether it votes.
-    pub votes: bool,
+    /// What vouches for its journal of votes.
+    pub claim: Claim,
+    /// Where that is kept.
+    pub register: V,
     /// Whose storage keeps its journal of votes. All else is in the storage of the node's own context.
     pub voting: E,
     /// What the names of its storage partitions begin with.
@@ -85,6 +88,8 @@ pub struct Node<E: Context> {
     pub blocks: Blocks,
     /// Transactions that wait for a block.
     pub mempool: Mempool,
+    /// Whether it votes.
+    pub standing: Standing,
 }
 
 /// Starts a node that talks to others over `channels` and to gateways through `listener`. `door` puts something before
@@ -93,9 +98,9 @@ pub struct Node<E: Context> {
 /// # Panics
 ///
 /// If its key is of no member, and on storage failure.
-pub async fn assemble<E, S, Tx, Rx, P, B, L, H>(
+pub async fn assemble<E, S, V, Tx, Rx, P, B, L, H>(
     context: E,
-    parts: Parts<E, S>,
+    parts: Parts<E, S, V>,
     channels: Channels<Tx, Rx>,
     peers: P,
     blocker: B,
@@ -106,13 +111,14 @@ where
     H: Handler,
     E: Context + link::Context,
     S: Store,
+    V: Register,
     Tx: Sender<PublicKey = ed25519::PublicKey>,
     Rx: Receiver<PublicKey = ed25519::PublicKey>,
     P: Provider<PublicKey = ed25519::PublicKey>,
     B: Blocker<PublicKey = ed25519::PublicKey>,
     L: Listener,
 {
-    let Parts { network, key, votes, voting, partition, shards, index, timeouts, upkeep } = parts;
+    let Parts { network, key, claim, register, voting, partition, shards, index, timeouts, upkeep } = parts;
     let member =
         network.genesis.committee.index(&key.public_key()).expect("a node is a member of its committee");
     let store_config = StoreConfig { partition: format!("{partition}-shards"), ..shards };
@@ -123,7 +129,8 @@ where
         partition: format!("{partition}-chain"),
         network: network.clone(),
         key: engine_key.clone(),
-        votes,
+        claim,
+        register,
         timeouts,
         index: Indexer { index: index.clone(), network: network.clone() },
         referenced_height: store.referenced_height(),
@@ -140,7 +147,7 @@ where
         let store = store.clone();
         move |_| keep_up(store, healer, upkeep.scrub)
     });
-    let reader = Reader::new(context.child("reader"), network.clone(), &engine, votes);
+    let reader = Reader::new(context.child("reader"), network.clone(), &engine);
     let shards = ShardServer::new(
         store.clone(),
         ServerConfig {
@@ -158,8 +165,8 @@ where
     };
     let server =
         link::serve(context.child("serve"), listener, server, door(Front::new(network, query, shards)));
-    let Engine { mempool, applied, blocks, consensus, .. } = engine;
-    Ok(Node { consensus, keeper, upkeep, server, shards: store, applied, blocks, mempool })
+    let Engine { mempool, applied, blocks, standing, consensus, .. } = engine;
+    Ok(Node { consensus, keeper, upkeep, server, shards: store, applied, blocks, mempool, standing })
 }
 
 /// Links to all nodes, over which this one heals its store. The link to itself is never used, so never dialled.

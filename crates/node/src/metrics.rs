@@ -3,6 +3,7 @@
 //! Those of the runtimes are as their libraries name them; those of the shard log are [`shards_text`].
 
 use axum::{Router, http::header, routing::get};
+use chain::{protocol::Stance, voting::Standing};
 use commonware_runtime::{Metrics as _, Spawner as _, tokio::Context};
 use shards::{ShardStore, wire::NodeStatus};
 use std::{
@@ -15,23 +16,25 @@ use tracing::error;
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const END: &str = "# EOF\n";
 
-/// The shard log, once it is open.
-pub(crate) type Told = Arc<OnceLock<ShardStore<Context>>>;
+/// The shard log, once it is open, and whether the node votes.
+pub(crate) type Told = Arc<OnceLock<(ShardStore<Context>, Standing)>>;
 
-/// Serves what is registered in the runtime of `context` and in that of `voting`, and what the shard log says, for as
-/// long as `context` lives.
+/// Serves what is registered in the runtime of `context` and in that of `voting`, what the shard log says, and whether the
+/// node votes, for as long as `context` lives.
 pub(crate) fn serve(
     context: Context,
     voting: Context,
     listener: TcpListener,
-    shards: Told,
+    told: Told,
 ) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     context.spawn(move |context| async move {
         let contexts = Arc::new((context, voting));
         let metrics = move || {
-            let status = shards.get().map(ShardStore::status);
-            let text = joined(&contexts.0.encode(), &contexts.1.encode(), status.as_ref());
+            let own = told
+                .get()
+                .map(|(shards, standing)| shards_text(&shards.status()) + &standing_text(&standing.now()));
+            let text = joined(&contexts.0.encode(), &contexts.1.encode(), &own.unwrap_or_default());
             async move { ([(header::CONTENT_TYPE, TEXT)], text) }
         };
         let router = Router::new().route("/metrics", get(metrics));
@@ -47,7 +50,7 @@ pub(crate) fn serve(
 }
 
 /// One text of all. Of the runtime of consensus, what it counts about itself is left out: both count the same things.
-fn joined(node: &str, voting: &str, shards: Option<&NodeStatus>) -> String {
+fn joined(node: &str, voting: &str, own: &str) -> String {
     let mut text = node.strip_suffix(END).unwrap_or(node).to_owned();
     if node != voting {
         let is_own = |line: &str| {
@@ -59,10 +62,29 @@ fn joined(node: &str, voting: &str, shards: Option<&NodeStatus>) -> String {
             text.push('\n');
         }
     }
-    if let Some(status) = shards {
-        text.push_str(&shards_text(status));
+    text + own + END
+}
+
+/// Whether the node votes, in Prometheus' words.
+fn standing_text(stance: &Stance) -> String {
+    let mut text = String::new();
+    let mut write = |name: &str, help: &str, value: u64| {
+        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
+    };
+    write("outlast_node_votes", "1 when the node votes", (*stance == Stance::Voter).into());
+    let lost = matches!(stance, Stance::Lost | Stance::Quarantined(_));
+    write("outlast_node_votes_lost", "1 when the node's votes are lost, until it votes again", lost.into());
+    let contradicted = *stance == Stance::Contradicted;
+    let help = "1 when votes with the node's signature turned up that it did not cast";
+    write("outlast_node_votes_contradicted", help, contradicted.into());
+    if let Stance::Quarantined(until) = stance {
+        write(
+            "outlast_node_quarantine_view",
+            "The node votes again when a block of this view is final",
+            *until,
+        );
     }
-    text + END
+    text
 }
 
 /// What the shard log says, in Prometheus' words.

@@ -5,15 +5,16 @@ use crate::{
     config::Loaded,
     metrics,
     voter::Voter,
-    voting::{self, Standing},
+    voting::{self, Votes},
 };
 use chain::{
     application::Network,
     engine::Timeouts,
     index::{Disk, Index},
     network::{self, Addresses},
+    voting::Claim,
 };
-use commonware_runtime::{Clock as _, Network as _, Runner as _, Spawner as _, Supervisor as _, tokio};
+use commonware_runtime::{Network as _, Runner as _, Spawner as _, Supervisor as _, tokio};
 use shards::{ScrubPace, StoreConfig};
 use std::{
     fs::{File, TryLockError},
@@ -25,7 +26,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 /// Bytes of the index's cache.
 const INDEX_CACHE_BYTES: u64 = 32 << 20;
@@ -93,32 +94,25 @@ fn run_until(loaded: Loaded, shutdown: Shutdown) -> Result<(), RunError> {
     let _lock = (lock(&votes)?, lock(directory)?);
     probe(loaded.config.consensus_listen, "consensus_listen")?;
     let metrics = loaded.config.metrics_listen.map(|address| probe(address, "metrics_listen")).transpose()?;
-    let standing =
-        voting::standing(&votes, &loaded.config.permit, loaded.genesis.id(), &loaded.key.public_key())
-            .map_err(|error| RunError::Directory { path: votes.clone(), error })?;
+    let wrong = |error| RunError::Directory { path: votes.clone(), error };
+    let register = Votes::open(&votes, &loaded.config.permit, loaded.genesis.id(), &loaded.key.public_key())
+        .map_err(wrong)?;
+    let claim = register.claim().map_err(wrong)?;
     let runtime =
         tokio::Config::new().with_storage_directory(directory.join(STORAGE)).with_tcp_nodelay(Some(true));
-    // An observer's journal records nothing that it said: it lies with the rest.
-    let voter = match standing {
-        Standing::Voter => Some(Voter::start(votes.join(voting::JOURNALS))),
-        Standing::Observer => None,
-    };
-    let voter = voter.transpose().map_err(|error| RunError::Directory { path: votes, error })?;
+    let voter = Voter::start(votes.join(voting::JOURNALS)).map_err(wrong)?;
     tokio::Runner::new(runtime).start(|context| async move {
-        let voting = voter.as_ref().map_or_else(|| context.child("observer"), Voter::context);
+        let voting = voter.context();
         let told = metrics::Told::default();
         if let (Some(address), Some(listener)) = (loaded.config.metrics_listen, metrics) {
             metrics::serve(context.child("metrics"), voting.child("metrics"), listener, told.clone())
                 .map_err(|error| RunError::Port { address, setting: "metrics_listen", error })?;
         }
         let stopping = context.child("stopping");
-        let result = node(context, voting, loaded, standing, told, shutdown).await;
+        let result = node(context, voting, loaded, (claim, register), told, shutdown).await;
         // A task that is slow to stop leaves nothing that a restart does not recover.
         let stop = stopping.stop(0, Some(STOP_TIMEOUT));
-        match &voter {
-            Some(voter) => drop(futures::join!(stop, voter.stop(STOP_TIMEOUT))),
-            None => drop(stop.await),
-        }
+        drop(futures::join!(stop, voter.stop(STOP_TIMEOUT)));
         result
     })
 }
@@ -143,27 +137,13 @@ async fn node(
     context: tokio::Context,
     voting: tokio::Context,
     loaded: Loaded,
-    standing: Standing,
+    (claim, register): (Claim, Votes),
     told: metrics::Told,
     shutdown: Shutdown,
 ) -> Result<(), RunError> {
     let Loaded { config, genesis, key, index: number, consensus, gateways } = loaded;
-    let votes = standing == Standing::Voter;
-    if votes {
-        let (directory, permit) = (config.votes(), config.permit.clone());
-        context.child("permit").spawn(move |context| async move {
-            while !voting::spend(&directory, &permit).expect("a permit that is spent can be removed") {
-                context.sleep(voting::LOOK_EVERY).await;
-            }
-        });
-    }
     let network = Arc::new(Network::new::<tokio::Context>(genesis));
-    info!(node = number, key = %key.public_key(), network = %network.id, votes, "starting");
-    if !votes {
-        warn!(
-            "this node's journal of votes is gone or not its own: it observes, stores and serves, and does not vote"
-        );
-    }
+    info!(node = number, key = %key.public_key(), network = %network.id, ?claim, "starting");
 
     let index = Index::open(Disk::open(&config.directory.join("index"), INDEX_CACHE_BYTES)?)?;
     let listener = context.bind(config.gateway_listen).await.map_err(|error| RunError::Port {
@@ -177,7 +157,8 @@ async fn node(
     let parts = Parts {
         network,
         key,
-        votes,
+        claim,
+        register,
         voting,
         partition: "node".into(),
         shards: StoreConfig {
@@ -197,12 +178,12 @@ async fn node(
             },
         },
     };
-    let Node { consensus, keeper, upkeep, server, shards, .. } =
+    let Node { consensus, keeper, upkeep, server, shards, standing, .. } =
         assemble(context.child("node"), parts, channels, oracle.clone(), oracle, listener, |front| front)
             .await?;
     info!(gateway = %config.gateway_listen, consensus = %config.consensus_listen, "serving");
 
-    let _ = told.set(shards.clone());
+    let _ = told.set((shards.clone(), standing));
     let tasks = [consensus, keeper, upkeep, server];
     match futures::future::select(shutdown, futures::future::select_all(tasks)).await {
         futures::future::Either::Left(_) => {

@@ -1,19 +1,23 @@
-//! Whether a node may vote.
+//! What vouches for a node's journal of votes, across starts.
 //!
-//! A node that has forgotten votes it cast could cast others that contradict them, and with one malicious node more
-//! the chain could fork. So voting has to be earned: a node votes only if it can tell that its journal of votes is the
-//! one that this key has always had.
+//! Whether a node votes is decided in [`chain::voting`], which has the argument. Here is what it begins with: a node votes
+//! only if it can tell that its journal of votes is the one that this key has always had, or has been through the
+//! quarantine.
 //!
 //! The journal, and what vouches for it, are in a directory of their own, the *votes directory*, apart from everything
 //! else that the node stores. It is small. Whoever deletes the rest costs the node nothing that it cannot get back: it
 //! follows the chain from the start again, and goes on voting, because it still knows what it has voted for.
 //!
 //! * A *permit* is made together with the key and says: this key has never voted. It lies beside the key.
-//! * On the first start the node writes the *marker* into the votes directory. From then on the marker says: the journal
-//!   here is this key's, and complete.
-//! * When the journal has its first entry, the permit is spent: removed. Until then a crash, or a stop, loses nothing.
-//! * A node that has no permit, and not both marker and journal, has lost its votes or part of them. It *observes*: it
-//!   stores, serves and follows, but does not vote. So does one that is started while its votes are being deleted.
+//! * The *marker* lies in the votes directory. It names a journal that is there, and says: it is this key's, and complete
+//!   above the view that is its number. Journal zero is the first one; others begin after a quarantine.
+//! * A journal is begun, with an entry in it, and synced; then the marker is written and synced; then the permit is
+//!   removed; only then the node may sign. So a permit is spent before the first vote exists, and a crash at any moment
+//!   leaves either the permit, or marker and journal.
+//! * A node that has neither the permit, nor both marker and the journal that it names, has lost its votes or part of
+//!   them. It *observes*: it stores, serves and follows, until the quarantine is over. So does one that is started while
+//!   its votes are being deleted.
+//! * When other nodes show that the journal is not complete, marker and permit are removed before anything else happens.
 //!
 //! # Why the journal is enough
 //!
@@ -26,86 +30,134 @@
 //! The journal must never be in two places. So it is kept by a runtime of its own, whose only directory this is: were it
 //! below a link in the directory that gets deleted, the engine would make that path anew as a plain directory and go on
 //! there, out of sight of the next start.
-//!
-//! The permit is spent within [`LOOK_EVERY`] of the first vote; a node that loses its votes in just that moment would
-//! vote again. What this does not see is a votes directory that was put back to an older state; see `THREATS.md`.
 
+use chain::voting::{Claim, Register};
 use proof::{Digest, PublicKey};
 use std::{
     fs::{self, File},
     io::{self, Write as _},
-    path::Path,
-    time::Duration,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
-/// How often it is looked whether the permit is to be spent.
-pub const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Where the runtime of consensus keeps the journal of votes, below the votes directory.
+/// Where the runtime of consensus keeps the journals of votes, below the votes directory.
 pub const JOURNALS: &str = "journal";
 const MARKER: &str = "voter";
-/// The engine's partition with the journal of votes. Should it ever get another name, every restarted node observes.
-const JOURNAL: &str = "node-chain-votes-0";
-
-/// Whether this node votes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// Its journal of votes is complete: it votes.
-    Voter,
-    /// It may have forgotten votes: it observes.
-    Observer,
-}
+/// What the names of the engine's partitions with journals of votes begin with. Should they ever get another name, every
+/// restarted node goes through the quarantine.
+const JOURNAL: &str = "node-chain-votes-";
 
 /// What a node finds when it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Beside its key: the permit.
     pub permit: bool,
-    /// In its votes directory: the marker, whole and its own.
-    pub marker: bool,
-    /// There too: a journal of votes that has an entry.
+    /// In its votes directory: the marker, whole and its own, and which journal it names.
+    pub marker: Option<u64>,
+    /// There too: whether that journal has an entry.
     pub journal: bool,
 }
 
-/// Decides whether a node that finds this votes. A voter without a marker must write it, synced, before it votes.
-pub fn decide(found: Found) -> Standing {
-    if found.permit || (found.marker && found.journal) { Standing::Voter } else { Standing::Observer }
+/// Decides what vouches for the journal of a node that finds this.
+pub fn decide(found: Found) -> Claim {
+    match found.marker {
+        Some(journal) if found.journal => Claim::Journal(journal),
+        _ if found.permit => Claim::First,
+        _ => Claim::Lost,
+    }
 }
 
-/// Decides whether the node with this key votes, given its votes directory and its permit. A marker is synced when it
-/// returns, and so are the directories on the way to the journal. Whoever starts a voter must see to it that the permit
-/// is [spent](spend).
-pub fn standing(votes: &Path, permit: &Path, network: Digest, key: &PublicKey) -> io::Result<Standing> {
-    let journals = votes.join(JOURNALS);
-    fs::create_dir_all(&journals)?;
-    let marker = votes.join(MARKER);
-    let words = format!("outlast voter 1\nnetwork {network}\nkey {key}\n");
-    let marked = match fs::read(&marker) {
-        // Torn, or of another network or key: it vouches for nothing.
-        Ok(found) => found == words.as_bytes(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-        Err(error) => return Err(error),
-    };
-    let found =
-        Found { permit: permit.exists(), marker: marked, journal: has_files(&journals.join(JOURNAL))? };
-    let standing = decide(found);
-    if standing == Standing::Voter && !marked {
-        let mut file = File::create(&marker)?;
-        file.write_all(words.as_bytes())?;
-        file.sync_all()?;
-        for directory in [journals.as_path(), votes, parent(votes)] {
+/// The name of a journal's partition.
+pub fn journal(number: u64) -> String {
+    format!("{JOURNAL}{number}")
+}
+
+/// A node's votes directory and permit. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Votes(Arc<Paths>);
+
+#[derive(Debug)]
+struct Paths {
+    directory: PathBuf,
+    permit: PathBuf,
+    network: Digest,
+    key: PublicKey,
+}
+
+impl Votes {
+    /// Those of the node with this key. Makes the directory, synced, if it is not there.
+    pub fn open(directory: &Path, permit: &Path, network: Digest, key: &PublicKey) -> io::Result<Self> {
+        let journals = directory.join(JOURNALS);
+        fs::create_dir_all(&journals)?;
+        for directory in [journals.as_path(), directory, parent(directory)] {
             File::open(directory)?.sync_all()?;
         }
+        let paths = Paths { directory: directory.into(), permit: permit.into(), network, key: *key };
+        Ok(Self(Arc::new(paths)))
     }
-    Ok(standing)
+
+    /// What vouches for its journal now.
+    pub fn claim(&self) -> io::Result<Claim> {
+        let Paths { directory, permit, .. } = &*self.0;
+        let marker = match fs::read_to_string(directory.join(MARKER)) {
+            // Torn, or of another network or key: it vouches for nothing.
+            Ok(found) => self.named(&found),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let journal = match marker {
+            Some(number) => has_files(&directory.join(JOURNALS).join(journal(number)))?,
+            None => false,
+        };
+        Ok(decide(Found { permit: permit.exists(), marker, journal }))
+    }
+
+    /// Has the marker name a journal, then removes the permit.
+    pub fn mark(&self, journal: u64) -> io::Result<()> {
+        let Paths { directory, permit, .. } = &*self.0;
+        let (marker, words) = (directory.join(MARKER), self.words(journal));
+        if fs::read(&marker).ok().as_deref() != Some(words.as_bytes()) {
+            let mut file = File::create(&marker)?;
+            file.write_all(words.as_bytes())?;
+            file.sync_all()?;
+            File::open(directory)?.sync_all()?;
+        }
+        remove(permit)
+    }
+
+    /// Removes marker and permit.
+    pub fn unmark(&self) -> io::Result<()> {
+        remove(&self.0.directory.join(MARKER))?;
+        remove(&self.0.permit)
+    }
+
+    fn words(&self, journal: u64) -> String {
+        let Paths { network, key, .. } = &*self.0;
+        format!("outlast voter 1\nnetwork {network}\nkey {key}\njournal {journal}\n")
+    }
+
+    /// The journal that a marker names.
+    fn named(&self, marker: &str) -> Option<u64> {
+        let (_, number) = marker.trim_end().rsplit_once(' ')?;
+        let number = number.parse().ok()?;
+        (self.words(number) == marker).then_some(number)
+    }
 }
 
-/// Removes the permit if the journal in the votes directory has an entry. Whether it is gone, synced.
-pub fn spend(votes: &Path, permit: &Path) -> io::Result<bool> {
-    if !has_files(&votes.join(JOURNALS).join(JOURNAL))? {
-        return Ok(false);
+/// # Panics
+///
+/// If the disk fails: the process is the unit of failure, and what it finds at its next start decides.
+impl Register for Votes {
+    async fn vouch(&self, journal: u64) {
+        self.mark(journal).expect("what vouches for the journal of votes can be written");
     }
-    remove(permit)?;
-    Ok(true)
+
+    async fn disown(&self) -> bool {
+        self.unmark().expect("what vouches for the journal of votes can be removed");
+        true
+    }
 }
 
 /// Whether there is a directory with anything in it.
@@ -117,9 +169,9 @@ fn has_files(directory: &Path) -> io::Result<bool> {
     }
 }
 
-fn remove(permit: &Path) -> io::Result<()> {
-    match fs::remove_file(permit) {
-        Ok(()) => File::open(parent(permit))?.sync_all(),
+fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Ok(()) => File::open(parent(file))?.sync_all(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }

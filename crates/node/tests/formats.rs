@@ -3,9 +3,10 @@
 //! If this test fails, a format changed: either undo that, or keep reading the old one beside the new and describe both
 //! in FORMATS.md.
 
+use chain::voting::Claim;
 use node::{
     config::{Config, ConfigError, load_key},
-    voting::{Standing, standing},
+    voting::Votes,
 };
 use proof::{Digest, PublicKey, SecretKey};
 use proptest::{prelude::*, sample::Index};
@@ -16,9 +17,10 @@ fn the_marker_of_a_voter() {
     let base = tempfile::tempdir().unwrap();
     let (votes, permit) = (base.path().join("votes"), base.path().join("permit"));
     fs::write(&permit, "").unwrap();
-    let standing = standing(&votes, &permit, Digest([0x1a; 32]), &PublicKey([0x2b; 32])).unwrap();
-    assert_eq!(standing, Standing::Voter, "an empty permit is enough");
-    let words = format!("outlast voter 1\nnetwork {}\nkey {}\n", "1a".repeat(32), "2b".repeat(32));
+    let register = Votes::open(&votes, &permit, Digest([0x1a; 32]), &PublicKey([0x2b; 32])).unwrap();
+    assert_eq!(register.claim().unwrap(), Claim::First, "an empty permit is enough");
+    register.mark(7).unwrap();
+    let words = format!("outlast voter 1\nnetwork {}\nkey {}\njournal 7\n", "1a".repeat(32), "2b".repeat(32));
     assert_eq!(fs::read_to_string(votes.join("voter")).unwrap(), words);
 }
 

@@ -1,82 +1,131 @@
-//! Voting has to be earned: a node that has lost its journal of votes observes.
+//! Voting has to be earned: what vouches for the journal of votes, and what does not.
 
-use node::voting::{JOURNALS, Standing, spend, standing};
+use chain::voting::Claim;
+use node::voting::{JOURNALS, Votes, journal};
 use proof::{Digest, PublicKey};
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 const NETWORK: Digest = Digest([1; 32]);
 const KEY: PublicKey = PublicKey([2; 32]);
-const JOURNAL: &str = "node-chain-votes-0";
 
-/// What the engine writes before its first vote leaves.
-fn vote(directory: &Path) {
-    let journal = directory.join(JOURNALS).join(JOURNAL);
-    fs::create_dir_all(&journal).unwrap();
-    fs::write(journal.join("0000000000000001"), "a vote").unwrap();
+struct Node {
+    base: tempfile::TempDir,
+}
+
+impl Node {
+    fn new() -> Self {
+        let node = Self { base: tempfile::tempdir().unwrap() };
+        fs::write(node.permit(), "").unwrap();
+        node
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.base.path().join("votes")
+    }
+
+    fn permit(&self) -> PathBuf {
+        self.base.path().join("permit")
+    }
+
+    fn votes_of(&self, key: &PublicKey) -> Votes {
+        Votes::open(&self.directory(), &self.permit(), NETWORK, key).unwrap()
+    }
+
+    fn votes(&self) -> Votes {
+        self.votes_of(&KEY)
+    }
+
+    /// What it finds when it starts.
+    fn claim(&self) -> Claim {
+        self.votes().claim().unwrap()
+    }
+
+    fn journal(&self, number: u64) -> PathBuf {
+        self.directory().join(JOURNALS).join(journal(number))
+    }
+
+    /// What the engine writes when a journal is begun.
+    fn begin(&self, number: u64) {
+        fs::create_dir_all(self.journal(number)).unwrap();
+        fs::write(self.journal(number).join("0000000000000000"), "an entry").unwrap();
+    }
+
+    /// One that has voted.
+    fn voter() -> Self {
+        let node = Self::new();
+        node.begin(0);
+        node.votes().mark(0).unwrap();
+        node
+    }
 }
 
 #[test]
 fn voting_is_earned_once_and_lost_with_the_directory() {
-    let base = tempfile::tempdir().unwrap();
-    let (directory, permit) = (base.path().join("node"), base.path().join("permit"));
-    let now = |key| standing(&directory, &permit, NETWORK, key).unwrap();
-    assert_eq!(now(&KEY), Standing::Observer, "no permit, no marker");
-    fs::write(&permit, "").unwrap();
-    assert_eq!(now(&KEY), Standing::Voter);
-    assert!(!spend(&directory, &permit).unwrap(), "nothing is signed yet");
-    assert_eq!(now(&KEY), Standing::Voter, "stopped before its first vote");
-    vote(&directory);
-    assert!(spend(&directory, &permit).unwrap() && !permit.exists());
-    assert_eq!(now(&KEY), Standing::Voter, "a restart");
-    assert_eq!(now(&PublicKey([3; 32])), Standing::Observer, "another key");
-    fs::remove_dir_all(&directory).unwrap();
-    assert_eq!(now(&KEY), Standing::Observer, "wiped");
-    assert_eq!(now(&KEY), Standing::Observer, "and restarted");
+    let node = Node::new();
+    fs::remove_file(node.permit()).unwrap();
+    assert_eq!(node.claim(), Claim::Lost, "no permit, no marker");
+    fs::write(node.permit(), "").unwrap();
+    assert_eq!(node.claim(), Claim::First);
+    node.begin(0);
+    assert_eq!(node.claim(), Claim::First, "stopped before the journal was vouched for");
+    node.votes().mark(0).unwrap();
+    assert!(!node.permit().exists(), "spent, before anything is signed");
+    assert_eq!(node.claim(), Claim::Journal(0), "a restart");
+    assert_eq!(node.votes_of(&PublicKey([3; 32])).claim().unwrap(), Claim::Lost, "another key");
+    fs::remove_dir_all(node.directory()).unwrap();
+    assert_eq!(node.claim(), Claim::Lost, "wiped");
+    assert_eq!(node.claim(), Claim::Lost, "and restarted");
 }
 
 #[test]
-fn voting_is_lost_with_the_storage_alone() {
-    let base = tempfile::tempdir().unwrap();
-    let (directory, permit) = (base.path().join("node"), base.path().join("permit"));
-    let now = || standing(&directory, &permit, NETWORK, &KEY).unwrap();
-    fs::write(&permit, "").unwrap();
-    assert_eq!(now(), Standing::Voter);
-    vote(&directory);
-    assert!(spend(&directory, &permit).unwrap());
-    fs::remove_dir_all(directory.join(JOURNALS)).unwrap();
-    assert_eq!(now(), Standing::Observer);
-    assert_eq!(now(), Standing::Observer, "and restarted");
+fn voting_is_lost_with_any_part_of_what_vouches_for_it() {
+    let is_lost = |remove: fn(&Path, &Path)| {
+        let node = Node::voter();
+        remove(&node.directory(), &node.journal(0));
+        assert_eq!(node.claim(), Claim::Lost);
+        assert_eq!(node.claim(), Claim::Lost, "and restarted");
+    };
+    is_lost(|directory, _| fs::remove_file(directory.join("voter")).unwrap());
+    is_lost(|directory, _| fs::remove_dir_all(directory.join(JOURNALS)).unwrap());
+    is_lost(|_, journal| fs::remove_dir_all(journal).unwrap());
+    // As while a deletion is going on.
+    is_lost(|_, journal| fs::remove_file(journal.join("0000000000000000")).unwrap());
 }
 
 #[test]
 fn a_torn_marker_vouches_for_nothing() {
-    let base = tempfile::tempdir().unwrap();
-    let (directory, permit) = (base.path().join("node"), base.path().join("permit"));
-    fs::write(&permit, "").unwrap();
-    standing(&directory, &permit, NETWORK, &KEY).unwrap();
-    vote(&directory);
-    assert!(spend(&directory, &permit).unwrap());
-    let marker = directory.join("voter");
+    let node = Node::voter();
+    let marker = node.directory().join("voter");
     let whole = fs::read(&marker).unwrap();
-    fs::write(&marker, &whole[..whole.len() / 2]).unwrap();
-    assert_eq!(standing(&directory, &permit, NETWORK, &KEY).unwrap(), Standing::Observer);
-    fs::write(&permit, "").unwrap();
-    let again = standing(&directory, &permit, NETWORK, &KEY).unwrap();
-    assert_eq!(again, Standing::Voter, "a crash on the first start, before anything was signed");
+    for length in 0..whole.len() {
+        fs::write(&marker, &whole[..length]).unwrap();
+        assert_eq!(node.claim(), Claim::Lost, "cut to {length} bytes");
+    }
+    fs::write(&marker, b"\xff").unwrap();
+    assert_eq!(node.claim(), Claim::Lost, "not even text");
+    fs::write(node.permit(), "").unwrap();
+    assert_eq!(node.claim(), Claim::First, "a crash on the first start, before anything was signed");
 }
 
 #[test]
-fn voting_is_lost_with_the_journal_alone() {
-    let base = tempfile::tempdir().unwrap();
-    let (directory, permit) = (base.path().join("node"), base.path().join("permit"));
-    let now = || standing(&directory, &permit, NETWORK, &KEY).unwrap();
-    fs::write(&permit, "").unwrap();
-    assert_eq!(now(), Standing::Voter);
-    vote(&directory);
-    assert!(spend(&directory, &permit).unwrap());
-    let journal = directory.join(JOURNALS).join(JOURNAL);
-    fs::remove_file(journal.join("0000000000000001")).unwrap();
-    assert_eq!(now(), Standing::Observer, "its files are gone, as while a deletion is going on");
-    fs::remove_dir(&journal).unwrap();
-    assert_eq!(now(), Standing::Observer, "so is its directory");
+fn another_journal_begins_after_a_quarantine() {
+    let node = Node::voter();
+    node.votes().unmark().unwrap();
+    assert_eq!(node.claim(), Claim::Lost, "disowned, though its journal is there");
+    node.begin(40);
+    assert_eq!(node.claim(), Claim::Lost, "stopped before the new one was vouched for");
+    node.votes().mark(40).unwrap();
+    assert_eq!(node.claim(), Claim::Journal(40));
+    fs::remove_dir_all(node.journal(40)).unwrap();
+    assert_eq!(node.claim(), Claim::Lost, "the old journal is not its own any more");
+}
+
+#[test]
+fn disowning_takes_the_permit_too() {
+    let node = Node::new();
+    node.votes().unmark().unwrap();
+    assert_eq!(node.claim(), Claim::Lost);
 }

@@ -218,6 +218,14 @@ impl Network {
         seen
     }
 
+    /// Who blocks whom for what it said in consensus, by index.
+    pub async fn blocked(&self) -> Vec<(usize, usize)> {
+        let keys: Vec<_> = self.genesis.committee.nodes().iter().map(engine_key).collect();
+        let place = |wanted| keys.iter().position(|key| *key == wanted).expect("only nodes are blocked");
+        let blocked = self.links.blocked().await.expect("the simulated network runs as long as anybody");
+        blocked.into_iter().map(|(by, whom)| (place(by), place(whom))).collect()
+    }
+
     /// Panics that no fault of a node's own explains.
     pub fn panics(&self) -> Vec<String> {
         let of = |(index, seat): (usize, &Seat)| {

@@ -13,6 +13,7 @@ use chain::{
     index::{Index, Memory},
     mempool::Mempool,
     network::{Channels, QUOTAS},
+    voting::{Claim, Register, Standing},
 };
 use commonware_cryptography::ed25519;
 use commonware_p2p::{
@@ -20,13 +21,14 @@ use commonware_p2p::{
     simulated::{Oracle, Receiver, Sender},
 };
 use commonware_runtime::{
-    Blob as _, Clock as _, Network as _, Quota, Spawner as _, Storage as _, Supervisor as _, deterministic,
+    Blob as _, Clock as _, Error as RuntimeError, Network as _, Quota, Spawner as _, Storage as _,
+    Supervisor as _, deterministic,
 };
 use commonware_utils::sync::Mutex;
 use futures::future::select_all;
 use node::{
     Parts, Upkeep,
-    voting::{self, Found, Standing},
+    voting::{self, Found},
 };
 use proof::{Header, SecretKey};
 use shards::{ScrubPace, ShardStore, StoreConfig};
@@ -59,10 +61,8 @@ pub(crate) type Peers = Oracle<ed25519::PublicKey, deterministic::Context>;
 
 /// Where nodes serve gateways.
 pub(crate) const PORT: u16 = 4000;
-/// Partition of the second disk, with the marker that a voter leaves beside its journal.
+/// Partition of the second disk, with the marker beside the journal: a file, which has the journal's number for a name.
 const MARKER: &str = "voter";
-/// Partition of the second disk, with the journal of votes.
-const JOURNAL: &str = "node-chain-votes-0";
 /// How long a supervisor waits before it starts a process that died.
 const RESTART_AFTER: Duration = Duration::from_millis(500);
 /// Bytes of shards that a node heals in a second at most, as in a node's configuration if nothing else is written there.
@@ -86,7 +86,7 @@ pub struct Alive {
     /// Its shards.
     pub shards: ShardStore<Context>,
     /// Whether it votes.
-    pub votes: bool,
+    pub standing: Standing,
 }
 
 /// A node: its machine, and what outlives its processes. Clones share everything.
@@ -105,6 +105,8 @@ pub struct Seat {
 struct Shared {
     /// The permit that lies beside the key.
     permit: AtomicBool,
+    /// How often it found out that its journal of votes was not complete.
+    disowned: AtomicU32,
     /// How often its process was started.
     starts: AtomicU32,
     /// Which of its lives this is: a new one begins when it is started and when it is killed. A supervisor cares for one.
@@ -130,6 +132,7 @@ impl Seat {
     ) -> Self {
         let shared = Shared {
             permit: AtomicBool::new(true),
+            disowned: AtomicU32::new(0),
             starts: AtomicU32::new(0),
             life: AtomicU64::new(0),
             excused: AtomicBool::new(false),
@@ -159,6 +162,11 @@ impl Seat {
         self.shared.excused.store(excused, Ordering::Relaxed);
     }
 
+    /// How often it found out that its journal of votes was not complete.
+    pub(crate) fn disowned(&self) -> u32 {
+        self.shared.disowned.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn starts(&self) -> u32 {
         self.shared.starts.load(Ordering::Relaxed)
     }
@@ -171,18 +179,64 @@ impl Seat {
         std::mem::take(&mut self.shared.panics.lock())
     }
 
-    /// Whether it may vote, as the node's own rule says from what it finds.
-    async fn standing(&self, context: &Context, machine: &Machine, permit: bool) -> Standing {
+    /// What vouches for the journal of votes on a machine, as the node's own rule says from what it finds.
+    async fn claim(machine: &Machine, votes: &Context, permit: bool) -> Claim {
         let partitions = machine.second_disk().partitions();
         let has = |name: &str| partitions.iter().any(|partition| partition == name);
-        let found = Found { permit, marker: has(MARKER), journal: has(JOURNAL) };
-        let standing = voting::decide(found);
-        if standing == Standing::Voter && !found.marker {
-            let votes = context.child("votes").on_second_disk();
-            let (marker, _) = votes.open(MARKER, b"voter").await.expect("a new disk takes a file");
-            marker.sync().await.expect("a new disk syncs");
+        // Not there, or not readable: it vouches for nothing.
+        let names = votes.scan(MARKER).await.unwrap_or_default();
+        let marker =
+            names.first().and_then(|name| Some(u64::from_be_bytes(name.as_slice().try_into().ok()?)));
+        let journal = marker.is_some_and(|number| has(&voting::journal(number)));
+        voting::decide(Found { permit, marker, journal })
+    }
+}
+
+/// Keeps what vouches for a process's journal of votes.
+#[derive(Clone)]
+struct Papers {
+    votes: Arc<Context>,
+    seat: Seat,
+    /// Of a second process: the permit beside the node's own key is another.
+    is_twin: bool,
+}
+
+impl Papers {
+    async fn remove_marker(&self) {
+        match self.votes.remove(MARKER, None).await {
+            Ok(()) | Err(RuntimeError::PartitionMissing(_)) => {}
+            Err(error) => panic!("the marker cannot be removed: {error}"),
         }
-        standing
+    }
+
+    fn spend_permit(&self) {
+        if !self.is_twin {
+            self.seat.shared.permit.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Register for Papers {
+    async fn vouch(&self, journal: u64) {
+        let names = self.votes.scan(MARKER).await.unwrap_or_default();
+        if names != [journal.to_be_bytes().to_vec()] {
+            self.remove_marker().await;
+            let name = journal.to_be_bytes();
+            let (marker, _) = self.votes.open(MARKER, &name).await.expect("a disk takes a marker");
+            marker.sync().await.expect("a marker is synced");
+        }
+        self.spend_permit();
+    }
+
+    /// An adversary's votes are not only his node's.
+    async fn disown(&self) -> bool {
+        if self.seat.adversary.is_some() {
+            return false;
+        }
+        self.seat.shared.disowned.fetch_add(1, Ordering::Relaxed);
+        self.remove_marker().await;
+        self.spend_permit();
+        true
     }
 }
 
@@ -243,13 +297,15 @@ impl Launcher {
         }
         seat.excuse(true);
         seat.twin.start(move |context| async move {
-            let votes = self.seat.standing(&context, &self.seat.twin, !copied).await == Standing::Voter;
+            let votes = context.child("papers").on_second_disk();
+            let claim = Seat::claim(&self.seat.twin, &votes, !copied).await;
+            let register = Papers { votes: Arc::new(votes), seat: self.seat.clone(), is_twin: true };
             let voices = self.seat.shared.voices.lock().clone();
             let Some((_, capacity)) = voices.first() else { return };
             let ears = self.seat.shared.copies.listen(voices.len(), *capacity);
             let pairs = voices.into_iter().map(|(voice, _)| voice).zip(ears).collect();
             let machine = self.seat.twin.clone();
-            let node = self.assemble(&context, &machine, votes, pairs, None).await;
+            let node = self.assemble(&context, &machine, (claim, register), pairs, None).await;
             let _ = select_all([node.consensus, node.keeper, node.upkeep, node.server]).await;
         });
     }
@@ -257,15 +313,13 @@ impl Launcher {
     /// The process.
     async fn run(self, context: Context) {
         let seat = self.seat.clone();
+        let votes = context.child("papers").on_second_disk();
         let permit = seat.shared.permit.load(Ordering::Relaxed);
-        let votes = seat.standing(&context, &seat.machine, permit).await == Standing::Voter;
-        context.child("permit").spawn({
-            let seat = seat.clone();
-            move |context| spend_permit(context, seat)
-        });
+        let claim = Seat::claim(&seat.machine, &votes, permit).await;
+        let register = Papers { votes: Arc::new(votes), seat: seat.clone(), is_twin: false };
         let starts = seat.shared.starts.fetch_add(1, Ordering::Relaxed);
         let rogue = seat.adversary.map(|adversary| {
-            let place = Place { genesis: &self.facts.genesis, key: &seat.key, votes };
+            let place = Place { genesis: &self.facts.genesis, key: &seat.key, votes: claim != Claim::Lost };
             let seed = seat.seed.wrapping_add(u64::from(starts));
             Rogue::new(context.child("rogue"), adversary, &place, seed, &self.acts)
         });
@@ -278,13 +332,13 @@ impl Launcher {
             pairs.push((voice, Ear::Own { receiver, channel: index, copies: seat.shared.copies.clone() }));
         }
         *seat.shared.voices.lock() = voices;
-        let node = self.assemble(&context, &seat.machine, votes, pairs, rogue).await;
+        let node = self.assemble(&context, &seat.machine, (claim, register), pairs, rogue).await;
         let alive = Alive {
             applied: node.applied,
             blocks: node.blocks,
             mempool: node.mempool,
             shards: node.shards,
-            votes,
+            standing: node.standing,
         };
         *seat.shared.alive.lock() = Some(alive.clone());
         context.child("look").spawn({
@@ -300,7 +354,7 @@ impl Launcher {
         &self,
         context: &Context,
         machine: &Machine,
-        votes: bool,
+        (claim, register): (Claim, Papers),
         pairs: Vec<(Voice, Heard)>,
         rogue: Option<Rogue<Context>>,
     ) -> node::Node<Context> {
@@ -313,7 +367,8 @@ impl Launcher {
         let parts = Parts {
             network: self.facts.clone(),
             key: seat.key.clone(),
-            votes,
+            claim,
+            register,
             voting: context.child("voting").on_second_disk(),
             partition: "node".into(),
             shards: StoreConfig { segment_bytes: SEGMENT_BYTES, ..StoreConfig::new("shards") },
@@ -338,14 +393,6 @@ impl Launcher {
         );
         node.await.expect("the shard log opens")
     }
-}
-
-/// Spends the permit when the journal of votes has begun.
-async fn spend_permit(context: Context, seat: Seat) {
-    while !seat.machine.second_disk().partitions().iter().any(|partition| partition == JOURNAL) {
-        context.sleep(voting::LOOK_EVERY).await;
-    }
-    seat.shared.permit.store(false, Ordering::Relaxed);
 }
 
 /// Writes down what the node says it has applied.

@@ -2,7 +2,7 @@
 //!
 //! 1. The network of the plan is founded; its gateways start; a bucket is created.
 //! 2. Clients work while faults happen. Then it is calm: all faults are over, and every node that is not faulty for good
-//!    must be back within [`SETTLE`].
+//!    must be back within [`SETTLE`]. So must the vote of every node that lost its votes.
 //! 3. In the calm, more work, through a gateway that knows nothing of the past: it must be answered, promptly.
 //! 4. Everything that was ever acknowledged is read back, through that gateway.
 //! 5. Checkers judge what was collected.
@@ -26,7 +26,7 @@ use commonware_runtime::{Clock as _, Runner as _, Supervisor as _, deterministic
 use commonware_utils::{channel::oneshot, sync::Mutex};
 use people::{Doors, clients, malefactor, on, open, thwarted};
 use report::{ends, operations};
-use stages::{heal, scrub, settle, storm, wait};
+use stages::{heal, scrub, settle, storm, vote, wait};
 use std::{
     panic::AssertUnwindSafe,
     sync::Arc,
@@ -110,9 +110,10 @@ async fn play(context: deterministic::Context, plan: Plan) -> Report {
 
     // Calm.
     settle(&context, &network, &plan, &mut violations).await;
+    vote(&context, &network, &plan, &mut faults.said, &mut violations).await;
     scrub(&context, &network, &plan, &mut violations).await;
     let mut healing = (0..plan.n).filter(|node| plan.heals(*node)).collect();
-    heal(&context, &looking, &mut healing, &mut violations).await;
+    heal(&context, &network, &looking, &mut healing, &mut violations).await;
     violations.extend(audit(&network, &plan).await);
     if let Some(node) = plan.drill {
         faults.count("storage wipe, then power loss, when calm");

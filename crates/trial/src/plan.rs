@@ -94,10 +94,6 @@ pub struct Wishes {
 /// voters tolerate.
 const CLOCK_MS: i64 = 200;
 
-/// By then every node has spent its permit. One that is wiped in the moment between its first vote and that votes again:
-/// known, and said in `THREATS.md`.
-const PERMITS_SPENT_MS: u64 = 4_000;
-
 impl Plan {
     /// The plan of a seed.
     pub fn draw(seed: u64, wishes: &Wishes) -> Self {
@@ -243,9 +239,6 @@ impl Plan {
                 fault,
                 Fault::Wipe { .. } | Fault::Rollback { .. } | Fault::Rotten { .. } | Fault::Twin { .. }
             );
-            if let Fault::Wipe { .. } = fault {
-                at_ms = at_ms.max(PERMITS_SPENT_MS);
-            }
             if at_ms < self.calm_ms {
                 self.faults.push((at_ms, fault));
             }

@@ -64,6 +64,7 @@ mod vault;
 mod visibility;
 mod writer;
 
+pub use chain::protocol::Stance;
 pub use error::{ConnectError, Error};
 pub use limits::{
     CHUNK_COST, CHUNKS_AHEAD, CHUNKS_IN_FLIGHT, INLINE_PLAINTEXT_MAX, Limits, OBJECT_LENGTH_MAX,

@@ -374,7 +374,11 @@ impl<F: Files> Salvage<F> {
             }
         };
         let sealed = attached(&body.sealed)?;
-        object::open(&self.key, self.tenant, VersionView { entry, sealed, payload, lockable: false, annotated: false })
+        object::open(
+            &self.key,
+            self.tenant,
+            VersionView { entry, sealed, payload, lockable: false, annotated: false },
+        )
     }
 
     /// Gives the object's bytes to `take`, in order.

@@ -40,7 +40,7 @@ fn chain_status(report: chain::protocol::StatusAnswer) -> ChainStatus {
         height: report.height,
         time_ms: report.time_ms,
         index_height: report.index_height,
-        votes: report.votes,
+        stance: report.stance,
         pending: report.pending,
         pending_bytes: report.pending_bytes,
     }

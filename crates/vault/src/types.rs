@@ -1,6 +1,7 @@
 //! What the vault's operations take and give.
 
 use crate::{Metadata, object::Contents};
+use chain::protocol::Stance;
 use proof::{BucketName, Digest, ObjectKey, PublicKey, UploadId, VersionId, transaction::Place};
 use std::net::SocketAddr;
 
@@ -313,8 +314,8 @@ pub struct ChainStatus {
     pub time_ms: u64,
     /// Height up to which its derived index goes.
     pub index_height: u64,
-    /// Whether it votes; an observer only follows.
-    pub votes: bool,
+    /// Whether it votes, and why if it does not; one that does not only follows.
+    pub stance: Stance,
     /// Transactions waiting to be ordered.
     pub pending: u32,
     /// Their bytes.

@@ -366,7 +366,15 @@ impl StateReader for Node {
         let tip = self.tip(0).await.expect("there is a block").header;
         let (height, time_ms) = (tip.height, tip.time_ms);
         let software = text("test");
-        StatusAnswer { software, height, time_ms, index_height: 0, votes: true, pending: 0, pending_bytes: 0 }
+        StatusAnswer {
+            software,
+            height,
+            time_ms,
+            index_height: 0,
+            stance: chain::protocol::Stance::Voter,
+            pending: 0,
+            pending_bytes: 0,
+        }
     }
 }
 

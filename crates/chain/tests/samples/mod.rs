@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use chain::{
     block::{Block, leaves},
+    inquiry::{Message, Reply},
     protocol::*,
     state::{self, Database, StateProof, to_value},
 };
@@ -286,7 +287,7 @@ pub(crate) fn answers(state: &State) -> Vec<(&'static str, Answer)> {
         height: 1,
         time_ms: 2,
         index_height: 3,
-        votes: true,
+        stance: Stance::Quarantined(6),
         pending: 4,
         pending_bytes: 5,
     };
@@ -339,7 +340,23 @@ pub(crate) fn samples() -> Vec<Sample> {
         bytes: answer.to_message(),
         recode: |bytes| Some(Answer::from_message(bytes).ok()?.to_message()),
     }));
+    samples.extend(messages().into_iter().map(|(name, message)| Sample {
+        name,
+        bytes: message.to_bytes(),
+        recode: |bytes| Some(Message::from_bytes(bytes).ok()?.to_bytes()),
+    }));
     samples
+}
+
+/// What nodes say to one another about votes.
+fn messages() -> Vec<(&'static str, Message)> {
+    let reply = Reply {
+        number: 1,
+        remembers: true,
+        certificate: list(vec![octets(b"certificate")]),
+        votes: list(vec![octets(b"vote"), octets(b"another")]),
+    };
+    vec![("Message::Question", Message::Question(1)), ("Message::Reply", Message::Reply(reply))]
 }
 
 fn recode_proof(bytes: Bytes) -> Option<Bytes> {

@@ -10,7 +10,7 @@ use crate::{
 use clap::Args;
 use serde::Serialize;
 use std::process::ExitCode;
-use vault::{ChainStatus, NodeStatus, ShardsStatus, Status};
+use vault::{ChainStatus, NodeStatus, ShardsStatus, Stance, Status};
 
 /// A node this many blocks behind the highest is behind; fewer are on their way.
 const BEHIND: u64 = 20;
@@ -61,6 +61,8 @@ struct NodeReport {
     address: String,
     height: Option<u64>,
     votes: Option<bool>,
+    /// `asking`, `voter`, `votes lost`, `quarantined until view N`, or `contradicted`.
+    stance: Option<String>,
     shards: Option<u64>,
     missing: Option<u64>,
     healing: Option<Healing>,
@@ -110,7 +112,7 @@ fn examine(status: &Status) -> Report {
     let chains = || status.nodes.iter().filter_map(|node| node.chain.as_ref().ok());
     let newest = chains().max_by_key(|chain| chain.height);
     let height = newest.map_or(0, |chain| chain.height);
-    let voting = chains().filter(|chain| chain.votes).count();
+    let voting = chains().filter(|chain| chain.stance == Stance::Voter).count();
     let nodes: Vec<NodeReport> = status.nodes.iter().map(|node| examine_node(node, height)).collect();
     let health = match () {
         () if voting < status.quorum => Health::Down,
@@ -150,7 +152,8 @@ fn examine_node(node: &NodeStatus, height: u64) -> NodeReport {
         key: node.key.to_string(),
         address: node.address.to_string(),
         height: chain.map(|chain| chain.height),
-        votes: chain.map(|chain| chain.votes),
+        votes: chain.map(|chain| chain.stance == Stance::Voter),
+        stance: chain.map(|chain| stance(&chain.stance)),
         shards: shards.map(|shards| shards.held),
         missing: shards.map(|shards| shards.missing),
         healing: shards.map(|shards| Healing {
@@ -176,12 +179,24 @@ fn examine_node(node: &NodeStatus, height: u64) -> NodeReport {
 
 fn chain_problems(chain: &ChainStatus, height: u64) -> Vec<String> {
     let mut problems = Vec::new();
-    if !chain.votes {
-        problems.push(
-            "observes: it came back without its journal of votes, so it stores and serves but never votes"
-                .into(),
-        );
-    }
+    problems.extend(match chain.stance {
+        Stance::Voter => None,
+        Stance::Asking => Some(
+            "observes: it was just started, or too few nodes answer what they remember of its votes".to_owned(),
+        ),
+        Stance::Lost => Some(
+            "observes: it came back without its votes, and waits for the answers of a quorum of other nodes that \
+             have theirs. It stores and serves"
+                .to_owned(),
+        ),
+        Stance::Quarantined(until) => Some(format!(
+            "observes: it came back without its votes, and votes again when a block of view {until} is final. It \
+             stores and serves"
+        )),
+        Stance::Contradicted => Some(
+            "votes no more: its key is used by another process. Stop that one, then start this one again".to_owned(),
+        ),
+    });
     let behind = height - chain.height;
     if behind > BEHIND {
         problems.push(format!("is {behind} blocks behind"));
@@ -191,6 +206,17 @@ fn chain_problems(chain: &ChainStatus, height: u64) -> Vec<String> {
         problems.push(format!("its index is {unindexed} blocks behind"));
     }
     problems
+}
+
+/// Whether a node votes, in a word or two.
+fn stance(stance: &Stance) -> String {
+    match stance {
+        Stance::Asking => "asking".into(),
+        Stance::Voter => "voter".into(),
+        Stance::Lost => "votes lost".into(),
+        Stance::Quarantined(until) => format!("quarantined until view {until}"),
+        Stance::Contradicted => "contradicted".into(),
+    }
 }
 
 fn shards_problems(shards: &ShardsStatus) -> Vec<String> {
@@ -293,7 +319,7 @@ mod tests {
                 height: 100,
                 time_ms: 5,
                 index_height: 100,
-                votes: true,
+                stance: Stance::Voter,
                 pending: 0,
                 pending_bytes: 0,
             }),
@@ -330,9 +356,12 @@ mod tests {
     fn health_says_what_is_wrong_and_why() {
         let healthy = network(|_| {});
         assert_eq!((healthy.health, healthy.spare), (Health::Healthy, 1));
-        let observing = network(|nodes| nodes[2].chain.as_mut().unwrap().votes = false);
+        let observing = network(|nodes| nodes[2].chain.as_mut().unwrap().stance = Stance::Lost);
         assert_eq!((observing.health, observing.voting, observing.spare), (Health::Degraded, 3, 0));
         assert!(text(&observing).contains("observes"));
+        let waiting = network(|nodes| nodes[2].chain.as_mut().unwrap().stance = Stance::Quarantined(77));
+        assert!(text(&waiting).contains("view 77"));
+        assert_eq!(waiting.nodes[2].stance.as_deref(), Some("quarantined until view 77"));
         let gone = network(|nodes| nodes[0].chain = Err("connection refused".into()));
         assert_eq!(gone.health, Health::Degraded);
         assert!(gone.nodes[0].problems[0].contains("connection refused"));

@@ -35,6 +35,14 @@ async fn chunks(network: &Network, alive: &Alive) -> BTreeSet<Digest> {
     chunks
 }
 
+/// Whether a node says that it lacks a shard of the tenant who is judged. Of a chunk that its own malicious writer did not
+/// encode consistently, nodes cannot rebuild shards, and too few may be left: that is his loss alone.
+pub(super) async fn lacks_judged(network: &Network, node: usize) -> bool {
+    let Some(alive) = network.alive(node) else { return true };
+    let judged = chunks(network, &alive).await;
+    alive.shards.lacking(None, usize::MAX).iter().any(|id| judged.contains(id))
+}
+
 /// What nodes that should have healed do not hold, though nobody says that it is missing.
 pub(super) async fn audit(network: &Network, plan: &Plan) -> Vec<String> {
     let code = Code::new(plan.f() + 1, plan.n).expect("plans have sizes that networks have");
@@ -82,6 +90,9 @@ pub(super) async fn drill(
             break;
         }
         if context.current() >= until {
+            if status.missing == status.unhealable && !lacks_judged(network, node).await {
+                break;
+            }
             let seconds = SETTLE.as_secs();
             violations.push(format!("healing: node {node} has not healed in {seconds} s: {status:?}"));
             return;
@@ -101,7 +112,7 @@ pub(super) async fn drill(
             "healing: node {node} said that it had healed all of {count} chunks; after a loss of power it lacks {lost}"
         ));
     }
-    heal(context, looking, &mut BTreeSet::from([node]), violations).await;
+    heal(context, network, looking, &mut BTreeSet::from([node]), violations).await;
 }
 
 /// Starts a node and waits until it runs.

@@ -2,17 +2,20 @@
 
 use super::{
     Done, PATIENCE, SETTLE,
+    audit::lacks_judged,
     people::{Doors, open},
 };
 use crate::{
     faults::{Faults, GatewayEvent},
     network::Network,
+    process::Seat,
 };
+use chain::protocol::Stance;
 use commonware_macros::select;
 use commonware_runtime::{Clock as _, deterministic};
 use std::{collections::BTreeSet, time::Duration};
 use trial::{
-    plan::Plan,
+    plan::{Fault, Kind, Plan},
     workload::Gate,
     world::{Context, Loss},
 };
@@ -29,7 +32,7 @@ pub(super) async fn storm(
     while let Some(at) = faults.next_at() {
         context.sleep_until(at).await;
         if let Some(healing) = faults.must_heal() {
-            heal(context, looking, healing, violations).await;
+            heal(context, network, looking, healing, violations).await;
         }
         match faults.step(network).await {
             Some(GatewayEvent::Kill(gateway)) => network.gateways[gateway].kill(Loss::Process),
@@ -51,9 +54,59 @@ pub(super) async fn storm(
     }
 }
 
-/// Waits until these nodes lack nothing. Empties the set.
+/// Waits until every node votes that can be expected to: also if it lost its votes, or was put back to an older state.
+/// None of them may have contradicted itself, for which others would block it.
+pub(super) async fn vote(
+    context: &deterministic::Context,
+    network: &Network,
+    plan: &Plan,
+    said: &mut Vec<String>,
+    violations: &mut Vec<String>,
+) {
+    let is_excused = |node: usize| {
+        let is = |fault: &Fault| matches!(fault, Fault::Rotten { node: of, .. } | Fault::Twin { node: of, .. } if *of == node);
+        plan.faults.iter().any(|(_, fault)| is(fault))
+    };
+    let is_honest = |node: usize| !plan.adversaries.contains_key(&node) && !is_excused(node);
+    let blocked = network.blocked().await.into_iter();
+    for (by, whom) in blocked.filter(|(by, whom)| is_honest(*by) && is_honest(*whom)) {
+        violations.push(format!("votes: node {by} blocks node {whom}, which is not malicious"));
+    }
+    let disowned = network.seats.iter().map(Seat::disowned).enumerate().filter(|(_, count)| *count > 0);
+    said.extend(disowned.map(|(node, count)| format!("node {node} found its votes lost {count} times")));
+    if plan.kind == Kind::Beyond {
+        return;
+    }
+    let (from, until) = (context.current(), context.current() + SETTLE);
+    let stance = |node: &usize| network.alive(*node).map(|alive| alive.standing.now());
+    let expected: Vec<usize> = (0..plan.n).filter(|node| is_honest(*node)).collect();
+    loop {
+        let silent: Vec<_> = expected.iter().filter(|node| stance(node) != Some(Stance::Voter)).collect();
+        if silent.is_empty() {
+            let took = context.current().duration_since(from).unwrap_or_default();
+            said.push(format!(
+                "all honest nodes vote, {:.1} s after the others were back",
+                took.as_secs_f64()
+            ));
+            return;
+        }
+        if context.current() >= until {
+            let stances: Vec<_> = silent.iter().map(|node| format!("{node}: {:?}", stance(node))).collect();
+            violations.push(format!(
+                "votes: {} s after all faults some nodes do not vote: {}",
+                SETTLE.as_secs(),
+                stances.join(", ")
+            ));
+            return;
+        }
+        context.sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Waits until these nodes lack nothing, but for what cannot be had by a malicious writer's own fault. Empties the set.
 pub(super) async fn heal(
     context: &deterministic::Context,
+    network: &Network,
     looking: &Gate<Context>,
     healing: &mut BTreeSet<usize>,
     violations: &mut Vec<String>,
@@ -72,14 +125,16 @@ pub(super) async fn heal(
             return;
         }
         if context.current() >= until {
-            let lacks = |node: &usize| format!("{node}: {:?}", status.nodes[*node].shards);
-            let lacks: Vec<_> = healing.iter().map(lacks).collect();
-            violations.push(format!(
-                "healing: after {} s nodes still lack shards: {}",
-                SETTLE.as_secs(),
-                lacks.join(", ")
-            ));
-            healing.clear();
+            for node in std::mem::take(healing) {
+                let shards = &status.nodes[node].shards;
+                let unhealable = shards.as_ref().is_ok_and(|shards| shards.missing == shards.unhealable);
+                if !unhealable || lacks_judged(network, node).await {
+                    let seconds = SETTLE.as_secs();
+                    violations.push(format!(
+                        "healing: after {seconds} s node {node} still lacks shards: {shards:?}"
+                    ));
+                }
+            }
             return;
         }
         context.sleep(Duration::from_millis(200)).await;

@@ -20,7 +20,7 @@ use proof::{
 const BULK: usize = 16;
 
 /// Floods until the task that the rogue's context belongs to ends.
-pub(super) fn start<E: Context, S: Sender<PublicKey = PublicKey>>(rogue: &Rogue<E>, senders: [S; 7]) {
+pub(super) fn start<E: Context, S: Sender<PublicKey = PublicKey>>(rogue: &Rogue<E>, senders: [S; 8]) {
     let rogue = rogue.clone();
     rogue.context().child("flood").spawn({
         let rogue = rogue.clone();

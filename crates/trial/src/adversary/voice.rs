@@ -36,11 +36,13 @@ pub enum Purpose {
     StateSync,
     /// Transactions.
     Gossip,
+    /// What nodes remember of one another's votes.
+    Inquiry,
 }
 
 impl Purpose {
     /// All, in the order of the channels.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Votes,
         Self::Certificates,
         Self::Resolver,
@@ -48,6 +50,7 @@ impl Purpose {
         Self::Broadcast,
         Self::StateSync,
         Self::Gossip,
+        Self::Inquiry,
     ];
 }
 
@@ -75,21 +78,22 @@ where
     S: Sender<PublicKey = PublicKey>,
     R: Receiver<PublicKey = PublicKey>,
 {
-    let Channels { votes, certificates, resolver, backfill, broadcast, state_sync, gossip } = channels;
+    let Channels { votes, certificates, resolver, backfill, broadcast, state_sync, gossip, inquiry } =
+        channels;
     let votes_sender = votes.0.clone();
-    let pairs = [votes, certificates, resolver, backfill, broadcast, state_sync, gossip];
+    let pairs = [votes, certificates, resolver, backfill, broadcast, state_sync, gossip, inquiry];
     if let Some(rogue) = rogue.filter(|rogue| rogue.adversary() == Adversary::Flooder) {
         flood::start(rogue, pairs.each_ref().map(|(sender, _)| sender.clone()));
     }
     let mut purposes = Purpose::ALL.into_iter();
-    let [votes, certificates, resolver, backfill, broadcast, state_sync, gossip] =
+    let [votes, certificates, resolver, backfill, broadcast, state_sync, gossip, inquiry] =
         pairs.map(|(sender, receiver)| {
             let purpose = purposes.next().expect("one purpose a channel");
             let (rogue, votes) = (rogue.cloned(), votes_sender.clone());
             let voice = Voice { sender, votes, purpose, rogue: rogue.clone() };
             (voice, Ear { receiver, purpose, rogue })
         });
-    Channels { votes, certificates, resolver, backfill, broadcast, state_sync, gossip }
+    Channels { votes, certificates, resolver, backfill, broadcast, state_sync, gossip, inquiry }
 }
 
 /// A channel's sender, with a rogue before it if there is one.

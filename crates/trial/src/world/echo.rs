@@ -82,7 +82,8 @@ where
         let rng = StdRng::seed_from_u64(seed ^ number << 56);
         Echoing { receiver, context, echo, rng, waiting: BTreeMap::new(), count: 0 }
     };
-    let Channels { votes, certificates, resolver, backfill, broadcast, state_sync, gossip } = channels;
+    let Channels { votes, certificates, resolver, backfill, broadcast, state_sync, gossip, inquiry } =
+        channels;
     Channels {
         votes: (votes.0, ear(votes.1)),
         certificates: (certificates.0, ear(certificates.1)),
@@ -91,6 +92,7 @@ where
         broadcast: (broadcast.0, ear(broadcast.1)),
         state_sync: (state_sync.0, ear(state_sync.1)),
         gossip: (gossip.0, ear(gossip.1)),
+        inquiry: (inquiry.0, ear(inquiry.1)),
     }
 }
 

@@ -73,6 +73,7 @@ fn messages_come_again_when_they_are_to_and_never_otherwise() {
                     broadcast: silent(),
                     state_sync: silent(),
                     gossip: silent(),
+                    inquiry: silent(),
                 };
                 let (_, mut ear) = channels(&context, all, &echo, 7).votes;
                 while let Ok((_, message)) = ear.recv().await {
