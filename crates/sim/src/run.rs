@@ -111,14 +111,14 @@ async fn play(context: deterministic::Context, plan: Plan) -> Report {
     // Calm.
     settle(&context, &network, &plan, &mut violations).await;
     vote(&context, &network, &plan, &mut faults.said, &mut violations).await;
-    scrub(&context, &network, &plan, &mut violations).await;
+    let (mut looked_up, damaged) = (0, scrub(&context, &network, &plan, &mut violations).await);
     let mut healing = (0..plan.n).filter(|node| plan.heals(*node)).collect();
     heal(&context, &network, &looking, &mut healing, &mut violations).await;
-    violations.extend(audit(&network, &plan).await);
+    violations.extend(audit(&network, &plan, &mut looked_up).await);
     if let Some(node) = plan.drill {
         faults.count("storage wipe, then power loss, when calm");
         drill(&context, &network, &looking, node, &mut violations).await;
-        violations.extend(audit(&network, &plan).await);
+        violations.extend(audit(&network, &plan, &mut looked_up).await);
     }
     let fresh = open(&network, plan.gateways).await;
     let mut calm = None;
@@ -152,6 +152,9 @@ async fn play(context: deterministic::Context, plan: Plan) -> Report {
         blocks.push(network.blocks_seen(index).await);
     }
     let height = blocks.iter().flatten().map(|block| block.height).max().unwrap_or(0);
+    let mut operations = operations(&history);
+    operations.insert("(shard looked up on its node)", looked_up);
+    operations.insert("(damaged record that a node found)", damaged);
     let evidence = Evidence {
         hits: hits(&network, &history),
         histories: vec![history.clone()],
@@ -169,7 +172,7 @@ async fn play(context: deterministic::Context, plan: Plan) -> Report {
         faults: faults.injected,
         acts: network.acts.counts(),
         calls: ends(&history),
-        operations: operations(&history),
+        operations,
         virtual_ms: context.current().duration_since(begun).unwrap_or_default().as_millis() as u64,
         height,
         events: faults.said,

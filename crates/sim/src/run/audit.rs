@@ -43,8 +43,8 @@ pub(super) async fn lacks_judged(network: &Network, node: usize) -> bool {
     alive.shards.lacking(None, usize::MAX).iter().any(|id| judged.contains(id))
 }
 
-/// What nodes that should have healed do not hold, though nobody says that it is missing.
-pub(super) async fn audit(network: &Network, plan: &Plan) -> Vec<String> {
+/// What nodes that should have healed do not hold, though nobody says that it is missing. Counts what was looked up.
+pub(super) async fn audit(network: &Network, plan: &Plan, looked_up: &mut u64) -> Vec<String> {
     let code = Code::new(plan.f() + 1, plan.n).expect("plans have sizes that networks have");
     let mut violations = Vec::new();
     for node in (0..plan.n).filter(|node| plan.heals(*node)) {
@@ -53,6 +53,7 @@ pub(super) async fn audit(network: &Network, plan: &Plan) -> Vec<String> {
             continue;
         };
         for id in chunks(network, &alive).await {
+            *looked_up += 1;
             let wrong = match alive.shards.read(&id).await {
                 Ok(Some(shard)) if shard.opening.id() != id => "another chunk's shard".to_owned(),
                 Ok(Some(shard)) if usize::from(shard.index) != node => "another node's shard".to_owned(),

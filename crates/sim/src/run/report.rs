@@ -23,7 +23,7 @@ pub struct Report {
     pub acts: BTreeMap<(&'static str, &'static str), u64>,
     /// Calls of clients, by how they ended.
     pub calls: BTreeMap<&'static str, u64>,
-    /// Calls of clients, by what they asked for.
+    /// Calls of clients, by what they asked for; and, in parentheses, what was looked up besides.
     pub operations: BTreeMap<&'static str, u64>,
     /// Virtual time, milliseconds.
     pub virtual_ms: u64,

@@ -141,13 +141,15 @@ pub(super) async fn heal(
     }
 }
 
-/// Waits until nodes whose shards rotted have read all of them again, from the first to the last.
+/// Waits until nodes whose shards rotted have read all of them again, from the first to the last. Gives the number of
+/// records that they found damaged.
 pub(super) async fn scrub(
     context: &deterministic::Context,
     network: &Network,
     plan: &Plan,
     violations: &mut Vec<String>,
-) {
+) -> u64 {
+    let mut damaged = 0;
     let until = context.current() + SETTLE;
     for node in (0..plan.n).filter(|node| plan.rots(*node) && plan.heals(*node)) {
         // The pass that is going on may have gone past what rotted.
@@ -168,7 +170,9 @@ pub(super) async fn scrub(
             }
             context.sleep(Duration::from_millis(200)).await;
         }
+        damaged += network.alive(node).map_or(0, |alive| alive.shards.status().damaged);
     }
+    damaged
 }
 
 /// Waits for clients to finish what they were asked to do.

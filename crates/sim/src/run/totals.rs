@@ -16,7 +16,7 @@ pub struct Totals {
     pub acts: BTreeMap<String, u64>,
     /// Calls of clients, by how they ended.
     pub calls: BTreeMap<String, u64>,
-    /// Calls of clients, by what they asked for. All of them are checked.
+    /// Calls of clients, by what they asked for, all of which are checked; and, in parentheses, what was looked up besides.
     pub operations: BTreeMap<String, u64>,
     /// Plans, by what they stay within and their number of nodes.
     pub plans: BTreeMap<String, u64>,
