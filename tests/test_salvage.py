@@ -311,3 +311,30 @@ def test_a_running_network_may_be_read_too(fresh, tmp_path):
     disks.salvage(tmp_path / "out", network.dir)
     assert written(tmp_path / "out") == disks.current
     assert network.status()[1] == 0
+
+
+def survey(disks, *directories, check=True):
+    done = run(OUTLAST, "survey", *directories, "--json", "--genesis", disks.network.dir / "genesis", check=check)
+    return json.loads(done.stdout), done.returncode
+
+
+def test_a_survey_tells_what_there_is(disks, tmp_path):
+    before = snapshot(disks.network.dir)
+    all_four, _ = survey(disks, disks.network.dir)
+    versions = len(disks.versions) + 1
+    assert all_four["versions"] == all_four["readable"] == versions and all_four["unreadable"] == 0
+    assert list(all_four["by_shards"]) == ["4"] and all_four["at_risk"] == 0
+    assert all_four["inline"] + all_four["by_shards"]["4"] == versions
+    assert len(all_four["signers"]) >= 3 and all_four["missing_blocks"] == []
+    assert all(survivor["last_view"] >= all_four["view"] for survivor in all_four["survivors"])
+    assert all(0 < survivor["height"] <= all_four["height"] for survivor in all_four["survivors"])
+    assert snapshot(disks.network.dir) == before
+    two, _ = survey(disks, *disks.nodes(0, 2))
+    assert two["by_shards"] == {"2": all_four["by_shards"]["4"]} and two["at_risk"] == all_four["by_shards"]["4"]
+    one, exit_code = survey(disks, *disks.nodes(3), check=False)
+    assert exit_code == FAILED and one["readable"] == one["inline"] == all_four["inline"]
+    (copy,) = disks.copies(tmp_path, 1)
+    flip(copy / "storage/node-shards/00000000", 25, seed=9)
+    damaged, exit_code = survey(disks, copy, *disks.nodes(0), check=False)
+    assert exit_code == FAILED and 0 < damaged["unreadable"] < all_four["by_shards"]["4"]
+    assert damaged["unreadable"] == damaged["by_shards"]["1"]

@@ -1,7 +1,8 @@
 //! The program `outlast`: starts networks, runs nodes and gateways, and serves people without an S3 client.
 //!
 //! Read `layout` for where things are, `founding` for how a network comes to be, `supervisor` for how it is kept
-//! running, `gateway` for how the vault is opened; then `commands`, one file each.
+//! running, `gateway` for how the vault is opened, `bare` for what is done where no node runs; then `commands`, one file
+//! each.
 
 mod bare;
 mod changes;

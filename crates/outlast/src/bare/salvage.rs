@@ -5,7 +5,7 @@
 //! 3. The directories' shard logs are opened, and each object is read, checked, and written: into one unfinished file
 //!    that gets its name when all of it is there, and synced. A line of the list [`LIST`] tells what it is.
 //!
-//! What cannot be read is listed too, with the reason, and the rest goes on. Memory is one chunk, about 100 bytes for each
+//! What cannot be read is listed too, with the reason, and the rest goes on. Memory is a few chunks, about 100 bytes for each
 //! block of the chain, 56 for each record of the shard logs, and the list of versions.
 
 use super::{BareChain, ChainFound, NodeDirectory, Segments, find, names};
@@ -14,14 +14,16 @@ use crate::{
     files,
     output::{self, Output},
 };
+use indicatif::ProgressBar;
 use proof::{BucketName, Genesis, TenantId};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::{
     fs::{self, File, OpenOptions},
-    io::{BufWriter, Write as _},
+    io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 use vault::{
     Moment,
@@ -31,8 +33,10 @@ use zeroize::Zeroizing;
 
 /// The list of what was written, and what was not: a JSON object a line. No bucket can have this name.
 pub(crate) const LIST: &str = "SALVAGED.jsonl";
-/// The file being written. No bucket can have this name.
+/// What files that are being written are called. No bucket can have such a name.
 const UNFINISHED: &str = ".unfinished";
+/// Versions written at a time: each waits for the disk when it is synced.
+const WORKERS: usize = 8;
 /// Reasons that are shown; all are in the list.
 const REASONS_SHOWN: usize = 20;
 
@@ -150,7 +154,7 @@ pub(crate) fn salvage(task: &Task) -> Result<Salvaged, Failure> {
     let salvage = Salvage::new(genesis.clone(), *tenant, master_key, logs);
     let selected = catalogue.select(task.bucket.as_ref(), task.all_versions);
     drop(catalogue);
-    Writing { task, chain: &chain, salvage: &salvage, report }.all(&selected)
+    Writing { task, chain: &chain, salvage: &salvage }.all(&selected, report)
 }
 
 /// The directory for what is written, which must be empty, so that nothing that was there is harmed or taken for ours.
@@ -247,7 +251,13 @@ struct Writing<'a> {
     task: &'a Task,
     chain: &'a BareChain,
     salvage: &'a Salvage<Segments>,
+}
+
+/// What the workers share.
+struct Told<'a> {
     report: Salvaged,
+    list: BufWriter<File>,
+    waiting: std::slice::Iter<'a, (&'a Selected, names::Mark)>,
 }
 
 /// A version as it was written.
@@ -258,16 +268,40 @@ struct Written {
 }
 
 impl Writing<'_> {
-    fn all(mut self, selected: &[Selected]) -> Result<Salvaged, Failure> {
+    fn all(self, selected: &[Selected], report: Salvaged) -> Result<Salvaged, Failure> {
         let total = selected.iter().map(|version| version.ciphertext_length).sum();
         let bar = self.task.output.bytes_bar(Some(total), "writing");
         let path = self.task.to.join(LIST);
-        let unwritable = |error: std::io::Error| Failure::file("write", &path, &error);
+        let unwritable = |error: io::Error| Failure::file("write", &path, &error);
         let list = OpenOptions::new().write(true).create_new(true).open(&path).map_err(unwritable)?;
-        let mut list = BufWriter::new(list);
-        for bucket in selected.chunk_by(|a, b| a.place.bucket == b.place.bucket) {
+        let named = self.named(selected);
+        let told = Mutex::new(Told { report, list: BufWriter::new(list), waiting: named.iter() });
+        let outcomes: Vec<io::Result<()>> = std::thread::scope(|scope| {
+            let work = |worker| {
+                let (writing, told, bar) = (&self, &told, &bar);
+                scope.spawn(move || writing.work(worker, told, bar))
+            };
+            let workers: Vec<_> = (0..WORKERS).map(work).collect();
+            workers.into_iter().map(|worker| worker.join().expect("a worker does not panic")).collect()
+        });
+        bar.finish_and_clear();
+        outcomes.into_iter().collect::<io::Result<()>>().map_err(unwritable)?;
+        let Told { report, list, .. } = told.into_inner().expect("no worker panics");
+        let list = list.into_inner().map_err(|error| unwritable(error.into_error()))?;
+        list.sync_all().map_err(unwritable)?;
+        files::sync_directory(&self.task.to)?;
+        if report.failed as usize > REASONS_SHOWN {
+            eprintln!("and {} more: {}", report.failed as usize - REASONS_SHOWN, path.display());
+        }
+        Ok(report)
+    }
+
+    /// What is to be written, and how it is called. The versions are in the order of buckets and keys.
+    fn named<'a>(&self, selected: &'a [Selected]) -> Vec<(&'a Selected, names::Mark)> {
+        let buckets = selected.chunk_by(|a, b| a.place.bucket == b.place.bucket);
+        let named = buckets.flat_map(|bucket| {
             let keys: Vec<&str> = bucket.iter().map(|version| version.place.key.as_str()).collect();
-            for version in bucket {
+            bucket.iter().map(move |version| {
                 let mark = if self.task.all_versions {
                     names::Mark::Version(version.version)
                 } else if names::is_directory(&keys, version.place.key.as_str()) {
@@ -275,53 +309,32 @@ impl Writing<'_> {
                 } else {
                     names::Mark::Plain
                 };
-                let line = self.one(version, mark);
-                writeln!(list, "{line}").map_err(unwritable)?;
-                bar.inc(version.ciphertext_length);
-            }
-        }
-        bar.finish_and_clear();
-        let list = list.into_inner().map_err(|error| unwritable(error.into_error()))?;
-        list.sync_all().map_err(unwritable)?;
-        files::sync_directory(&self.task.to)?;
-        if self.report.failed as usize > REASONS_SHOWN {
-            eprintln!("and {} more: {}", self.report.failed as usize - REASONS_SHOWN, path.display());
-        }
-        Ok(self.report)
-    }
-
-    /// Writes a version, and gives its line of the list.
-    fn one(&mut self, version: &Selected, mark: names::Mark) -> Value {
-        let place = &version.place;
-        let mut line = json!({
-            "bucket": place.bucket.as_str(),
-            "key": place.key.as_str(),
-            "version": version.version.to_string(),
-            "time": output::time(version.time_ms),
-            "current": version.current,
-            "hidden": version.hidden,
+                (version, mark)
+            })
         });
-        let told = line.as_object_mut().expect("it was just made as one");
-        match self.write(version, mark) {
-            Ok(written) => {
-                self.report.written += 1;
-                self.report.bytes += written.bytes;
-                told.insert("bytes".into(), written.bytes.into());
-                told.insert("sha256".into(), proof::Digest(written.sha256).to_string().into());
-                told.insert("file".into(), written.file.display().to_string().into());
-            }
-            Err(why) => {
-                self.report.failed += 1;
-                if self.report.failed as usize <= REASONS_SHOWN {
-                    eprintln!("{}/{} version {}: {why}", place.bucket, place.key, version.version);
-                }
-                told.insert("error".into(), why.to_string().into());
-            }
-        }
-        line
+        named.collect()
     }
 
-    fn write(&self, version: &Selected, mark: names::Mark) -> Result<Written, SalvageError> {
+    /// Writes one version after the other, until none waits. Fails only if that cannot be listed.
+    fn work(&self, worker: usize, told: &Mutex<Told<'_>>, bar: &ProgressBar) -> io::Result<()> {
+        let unfinished = self.task.to.join(format!("{UNFINISHED}-{worker}"));
+        loop {
+            let next = told.lock().expect("no worker panics").waiting.next();
+            let Some((version, mark)) = next else { return Ok(()) };
+            let written = self.write(version, *mark, &unfinished);
+            let mut told = told.lock().expect("no worker panics");
+            let line = line(&mut told.report, version, written);
+            writeln!(told.list, "{line}")?;
+            bar.inc(version.ciphertext_length);
+        }
+    }
+
+    fn write(
+        &self,
+        version: &Selected,
+        mark: names::Mark,
+        unfinished: &Path,
+    ) -> Result<Written, SalvageError> {
         let blocks = &self.chain.proven.blocks;
         let at = blocks.binary_search_by_key(&version.version.height, |block| block.height);
         let block = &blocks[at.expect("the catalogue was made from these blocks")];
@@ -329,19 +342,19 @@ impl Writing<'_> {
         let object = self.salvage.open(&block, version)?;
         let file =
             Path::new(version.place.bucket.as_str()).join(names::path(version.place.key.as_str(), mark));
-        let (path, unfinished) = (self.task.to.join(&file), self.task.to.join(UNFINISHED));
-        let written = self.copy(&object, &unfinished).and_then(|sha256| {
+        let path = self.task.to.join(&file);
+        let written = self.copy(&object, unfinished).and_then(|sha256| {
             let parent = files::directory_of(&path);
             fs::create_dir_all(parent)?;
             if path.symlink_metadata().is_ok() {
                 return Err(std::io::Error::other(format!("{} is there already", path.display())).into());
             }
-            fs::rename(&unfinished, &path)?;
+            fs::rename(unfinished, &path)?;
             File::open(parent)?.sync_all()?;
             Ok(sha256)
         });
         if written.is_err() {
-            files::remove(&unfinished)?;
+            files::remove(unfinished)?;
         }
         Ok(Written { file, bytes: object.length, sha256: written? })
     }
@@ -359,4 +372,35 @@ impl Writing<'_> {
         file.sync_all()?;
         Ok(hasher.finalize().into())
     }
+}
+
+/// Counts a version, and gives its line of the list.
+fn line(report: &mut Salvaged, version: &Selected, written: Result<Written, SalvageError>) -> Value {
+    let place = &version.place;
+    let mut line = json!({
+        "bucket": place.bucket.as_str(),
+        "key": place.key.as_str(),
+        "version": version.version.to_string(),
+        "time": output::time(version.time_ms),
+        "current": version.current,
+        "hidden": version.hidden,
+    });
+    let told = line.as_object_mut().expect("it was just made as one");
+    match written {
+        Ok(written) => {
+            report.written += 1;
+            report.bytes += written.bytes;
+            told.insert("bytes".into(), written.bytes.into());
+            told.insert("sha256".into(), proof::Digest(written.sha256).to_string().into());
+            told.insert("file".into(), written.file.display().to_string().into());
+        }
+        Err(why) => {
+            report.failed += 1;
+            if report.failed as usize <= REASONS_SHOWN {
+                eprintln!("{}/{} version {}: {why}", place.bucket, place.key, version.version);
+            }
+            told.insert("error".into(), why.to_string().into());
+        }
+    }
+    line
 }

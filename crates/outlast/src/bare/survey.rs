@@ -97,7 +97,7 @@ impl Survey {
         }
         if let Some(to) = self.unproven_to {
             lines.push(format!(
-                "not proven     blocks up to {to}: no write in them was acknowledged by all that is here"
+                "not proven     blocks up to {to} are here too, which no certificate here proves final"
             ));
         }
         lines.push(format!(

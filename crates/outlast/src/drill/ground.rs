@@ -11,6 +11,7 @@ use crate::{
     files, keys,
     layout::{Layout, node_name},
     network::{Network, Running},
+    supervisor,
 };
 use futures::{StreamExt as _, stream};
 use serde_json::Value;
@@ -329,10 +330,7 @@ impl<'a> Ground<'a> {
     pub(super) async fn healed(&self, nodes: &[usize], vote: bool, patience: Duration) -> Result<(), String> {
         let deadline = Instant::now() + patience;
         loop {
-            let wrong = match self.status().await {
-                Ok(status) => nodes.iter().filter_map(|node| ailment(&status, *node, vote)).collect(),
-                Err(why) => vec![why],
-            };
+            let wrong = self.ailments(nodes, vote).await;
             if wrong.is_empty() {
                 return Ok(());
             }
@@ -343,15 +341,34 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// The same, told in the report; that it does not come about is unmet.
+    /// What is wrong with these nodes now.
+    pub(super) async fn ailments(&self, nodes: &[usize], vote: bool) -> Vec<String> {
+        match self.status().await {
+            Ok(status) => nodes.iter().filter_map(|node| ailment(&status, *node, vote)).collect(),
+            Err(why) => vec![why],
+        }
+    }
+
+    /// Why a node ended last, as far as its supervisor knows, if it did of itself since this was asked before.
+    pub(super) fn last_words(&mut self, index: usize) -> Option<String> {
+        let (mut last, of) = (None, node_name(index));
+        while let Ok(event) = self.running.events.try_recv() {
+            if let supervisor::Event::Ended { name, reason, .. } = event
+                && name == of
+            {
+                last = Some(reason);
+            }
+        }
+        last
+    }
+
+    /// The same as [`Self::healed`], told in the report; that it does not come about is unmet.
     pub(super) async fn await_healed(&mut self, nodes: &[usize], patience: Duration) {
         let (names, since) = (names(nodes), Instant::now());
+        let are = if nodes.len() == 1 { "lacks nothing and votes" } else { "lack nothing and vote" };
         match self.healed(nodes, true, patience).await {
-            Ok(()) => self.tell(format!(
-                "{names} lacks nothing and votes, {:.1} s later",
-                since.elapsed().as_secs_f64()
-            )),
-            Err(why) => self.miss(format!("{names} lacks nothing and votes: {why}")),
+            Ok(()) => self.tell(format!("{names} {are}, {:.1} s later", since.elapsed().as_secs_f64())),
+            Err(why) => self.miss(format!("{names} {are}: {why}")),
         }
     }
 

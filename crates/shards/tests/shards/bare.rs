@@ -45,7 +45,7 @@ impl Disk {
 /// The files of a store with these chunks' shards of node 1, and a page of them all.
 fn stored(chunks: &[EncodedChunk], preface: usize) -> Disk {
     let chunks = chunks.to_vec();
-    let files = deterministic::Runner::default().start(|context| async move {
+    let ((), checkpoint) = deterministic::Runner::default().start_and_recover(|context| async move {
         let store = open(&context).await.unwrap();
         for chunk in &chunks {
             append(&store, chunk).await.unwrap();
@@ -53,6 +53,9 @@ fn stored(chunks: &[EncodedChunk], preface: usize) -> Disk {
         let ids: Vec<_> = chunks.iter().map(|chunk| chunk.id).collect();
         store.put_page(page(&ids).encode()).await.unwrap();
         store.sync().await.unwrap();
+    });
+    // The files are the store's alone while it is open.
+    let files = deterministic::Runner::from(checkpoint).start(|context| async move {
         let mut files = BTreeMap::new();
         for name in context.scan(PARTITION).await.unwrap() {
             let number = u32::from_be_bytes(name.as_slice().try_into().unwrap());

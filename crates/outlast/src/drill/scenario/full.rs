@@ -92,11 +92,12 @@ pub(super) async fn harm(ground: &mut Ground<'_>, node: usize) -> Result<(), Fai
     ground.tell(format!("the disk of {name} is full"));
     ground.acknowledged(100).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let state = match ground.healed(&[node], true, Duration::ZERO).await {
-        Ok(()) => "lacks nothing".to_owned(),
-        Err(why) => why,
-    };
+    let state = ground.ailments(&[node], true).await;
+    let state = if state.is_empty() { format!("{name} lacks nothing") } else { state.join("; ") };
     ground.tell(format!("all is written; {state}"));
+    if let Some(words) = ground.last_words(node) {
+        ground.tell(format!("{name} ended last with: {words}"));
+    }
     mount(&["-o", "remount,size=4g"], &directory)?;
     ground.tell(format!("the disk of {name} has room again"));
     ground.await_healed(&[node], HEAL_PATIENCE).await;

@@ -78,7 +78,7 @@ impl Scenario {
             Self::One => 300_000_000,
             Self::Several | Self::Disks | Self::Full => 100_000_000,
             Self::Rolling | Self::Rollback | Self::Rot => 50_000_000,
-            Self::Slow => 30_000_000,
+            Self::Slow => 20_000_000,
         }
     }
 

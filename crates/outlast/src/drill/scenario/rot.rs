@@ -62,10 +62,12 @@ pub(super) async fn harm(ground: &mut Ground<'_>, node: usize) -> Result<(), Fai
         found => ground.tell(format!("{name} found {found} damaged records by scrubbing")),
     }
     ground.await_healed(&[node], HEAL_PATIENCE).await;
+    ground.last_words(node);
     ground.kill(node).await;
     ground.start(node);
     ground.tell(format!("{name} killed and started again"));
     if let Err(why) = ground.healed(&[node], true, HEAL_PATIENCE / 3).await {
+        let why = ground.last_words(node).unwrap_or(why);
         ground.tell(format!("{name} does not come back on what it has: {why}"));
         ground.kill(node).await;
         ground.delete(node)?;
