@@ -50,6 +50,9 @@ pub(super) fn outcome_of(error: Error, stage: Stage) -> Outcome {
         | Error::PartTooSmall { .. }
         | Error::TooLarge
         | Error::MetadataTooLarge
+        | Error::NotLockable
+        | Error::Locked(_)
+        | Error::InvalidRetention
         | Error::NotAllowed(_) => return Outcome::Failed(error.to_string()),
     };
     Outcome::Refused(refused)
