@@ -115,6 +115,7 @@ const TABLE: &[(&str, &[Verb], Extent)] = {
         ("ListMultipartUploads", &[List], Listing),
         ("GetObject", &[Read], Object),
         ("HeadObject", &[Read], Object),
+        ("GetObjectAttributes", &[Read], Object),
         ("GetObjectTagging", &[Read], Object),
         ("GetObjectRetention", &[Read, Lock], Object),
         ("GetObjectLegalHold", &[Read, Lock], Object),

@@ -118,6 +118,7 @@ impl Edge {
     async fn dispatch(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
         let (mut parts, body) = request.into_parts();
         self.guard.check(&mut parts)?;
+        let of_attributes = asks(&parts, "attributes");
         let framing = framing(&parts.headers)?;
         let document = self.document(&parts, framing.is_some())?;
         let verdict = Verdict::default();
@@ -127,6 +128,7 @@ impl Edge {
         let failed = answer.as_ref().map_or(true, |response| response.status().as_u16() >= 400);
         match (verdict.get(), answer) {
             (Some(refusal), _) if failed => Err(refusal.clone()),
+            (_, Ok(response)) if of_attributes => Ok(refusal::unquote_etag(response)),
             (_, Ok(response)) => Ok(response),
             (_, Err(_)) => Err(Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -138,11 +140,7 @@ impl Edge {
 
     /// What the body must hash to, if it is a document. Only PUTs to a key carry contents.
     fn document(&self, parts: &Parts, framed: bool) -> Result<Option<Document>, Refusal> {
-        let query = parts.uri.query().unwrap_or_default();
-        let asks = |name: &str| {
-            query.split('&').any(|pair| pair.split_once('=').map_or(pair, |(name, _)| name) == name)
-        };
-        let is_document = DOCUMENTS.iter().any(|name| asks(name));
+        let is_document = DOCUMENTS.iter().any(|name| asks(parts, name));
         if parts.method == Method::PUT && self.names_object(parts) && !is_document {
             return Ok(None);
         }
@@ -164,6 +162,12 @@ impl Edge {
         };
         !key.is_empty()
     }
+}
+
+/// Whether the query has a parameter of this name.
+fn asks(parts: &Parts, name: &str) -> bool {
+    let query = parts.uri.query().unwrap_or_default();
+    query.split('&').any(|pair| pair.split_once('=').map_or(pair, |(name, _)| name) == name)
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {

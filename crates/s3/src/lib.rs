@@ -9,7 +9,7 @@
 //! 5. The crate `s3s`: verifies the signature, parses the operation, writes the answer.
 //! 6. `access`: what the access key may do.
 //! 7. `surface`: the operations, in `buckets`, `objects`, `deleting`, `copying`, `multipart`, `listing`, `versions`,
-//!    `tagging` and `locking`,
+//!    `tagging`, `locking` and `object_attributes`,
 //!    with `conditions`, `integrity`, `digest`, `whole` and `attributes` beside them.
 //! 8. [`Store`]: the vault, where all truth is.
 //!
@@ -35,6 +35,7 @@ mod integrity;
 mod listing;
 mod locking;
 mod multipart;
+mod object_attributes;
 mod objects;
 mod refusal;
 mod server;

@@ -4,7 +4,7 @@ use crate::{
     access::{Scope, Scopes},
     buckets, copying, deleting,
     error::{error, invalid_argument, stored},
-    listing, locking, multipart, objects,
+    listing, locking, multipart, object_attributes, objects,
     store::Store,
     tagging, versions,
 };
@@ -145,6 +145,7 @@ operations! {
     put_bucket_versioning(PutBucketVersioningInput) -> PutBucketVersioningOutput: buckets;
     put_object(PutObjectInput) -> PutObjectOutput: objects;
     get_object(GetObjectInput) -> GetObjectOutput: objects;
+    get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput: object_attributes;
     head_object(HeadObjectInput) -> HeadObjectOutput: objects;
     put_object_tagging(PutObjectTaggingInput) -> PutObjectTaggingOutput: tagging;
     get_object_tagging(GetObjectTaggingInput) -> GetObjectTaggingOutput: tagging;
