@@ -4,6 +4,7 @@
 //!
 //! 1. [`server`](serve): accepts connections, bounds them and, where configured, speaks TLS with them.
 //! 2. `edge`: bounds requests in work, and gives every answer its id.
+//!    `cors` answers browsers around it.
 //! 3. `guard`, `features`: what must be signed, and which headers are honoured. All else is refused.
 //! 4. `body`, `framing`: watch the body as it comes.
 //! 5. The crate `s3s`: verifies the signature, parses the operation, writes the answer.
@@ -23,6 +24,7 @@ mod buckets;
 mod conditions;
 mod config;
 mod copying;
+mod cors;
 mod deleting;
 mod digest;
 mod edge;
