@@ -247,8 +247,11 @@ impl<S: Store> Source for Of<S> {
 pub(crate) struct Cors {
     source: Arc<dyn Source>,
     lookups: Semaphore,
-    remembered: Mutex<BTreeMap<String, (Instant, Arc<Vec<Rule>>)>>,
+    remembered: Mutex<BTreeMap<String, Remembered>>,
 }
+
+/// Rules, and when they were read.
+type Remembered = (Instant, Arc<Vec<Rule>>);
 
 impl Cors {
     pub(crate) fn new<S: Store>(store: S) -> Self {
