@@ -19,6 +19,7 @@ def s3(network, attempts=1, timeout=60, **credentials):
         aws_access_key_id=credentials.get("access_key", network.facts["access_key"]),
         aws_secret_access_key=credentials.get("secret_key", network.facts["secret_key"]),
         region_name="us-east-1",
+        verify=network.facts.get("s3_ca"),
         config=Config(
             retries={"total_max_attempts": attempts, "mode": "standard"},
             connect_timeout=5,

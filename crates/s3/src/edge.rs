@@ -4,6 +4,7 @@ use crate::{
     access::Scopes,
     body::{DOCUMENT_MAX, Document, Inbound, Outbound, Verdict, too_long_document},
     config::Config,
+    cors::Cors,
     framing::Framing,
     guard::Guard,
     host::Domains,
@@ -46,6 +47,7 @@ const DOCUMENTS: &[&str] = &["cors", "delete", "legal-hold", "object-lock", "ret
 pub(crate) struct Edge {
     service: S3Service,
     guard: Guard,
+    cors: Cors,
     domains: Domains,
     requests: Arc<Semaphore>,
     stall_timeout: Duration,
@@ -56,6 +58,7 @@ impl Edge {
     pub(crate) fn new<S: Store>(store: S, config: &Config) -> Self {
         let domains = Domains::new(&config.domains);
         let scopes = Scopes(Arc::new(config.scopes.clone()));
+        let cors = Cors::new(store.clone());
         let surface = Surface::new(store, &config.region, &config.owner, scopes.clone());
         let mut builder = S3ServiceBuilder::new(surface);
         builder.set_auth(Keys(config.keys.clone()));
@@ -72,6 +75,7 @@ impl Edge {
         Self {
             service: builder.build(),
             guard: Guard { region: config.region.clone(), owner: config.owner.clone() },
+            cors,
             domains,
             requests: Arc::new(Semaphore::new(config.requests_max)),
             stall_timeout: config.stall_timeout,
@@ -85,6 +89,8 @@ impl Edge {
         let id = self.ids.next();
         let (method, resource) = (request.method().clone(), request.uri().path().to_owned());
         let may_leave_body = request.version() <= Version::HTTP_11 && !request.body().is_end_stream();
+        let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+        let origin = origin.map(|origin| (origin.to_owned(), self.bucket(request.headers(), &resource)));
         let permit = self.requests.clone().try_acquire_owned().ok();
         let mut response = match &permit {
             None => Refusal::slow_down().into_response(&method, &resource, &id),
@@ -102,6 +108,11 @@ impl Edge {
                 Err(refusal) => refusal.into_response(&method, &resource, &id),
             },
         };
+        if let (Some((origin, bucket)), Some(_)) = (origin, &permit)
+            && method != Method::OPTIONS
+        {
+            response.headers_mut().extend(self.cors.headers(&bucket, &origin, &method).await);
+        }
         let value = HeaderValue::try_from(&id).expect("hexadecimal is header text");
         response.headers_mut().insert("x-amz-id-2", value.clone());
         response.headers_mut().insert("x-amz-request-id", value);
@@ -117,7 +128,12 @@ impl Edge {
 
     async fn dispatch(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
         let (mut parts, body) = request.into_parts();
+        if parts.method == Method::OPTIONS && !parts.headers.contains_key(header::AUTHORIZATION) {
+            let bucket = self.bucket(&parts.headers, parts.uri.path());
+            return self.cors.preflight(&bucket, &parts.headers).await;
+        }
         self.guard.check(&mut parts)?;
+        let of_attributes = asks(&parts, "attributes");
         let framing = framing(&parts.headers)?;
         let document = self.document(&parts, framing.is_some())?;
         let verdict = Verdict::default();
@@ -127,6 +143,7 @@ impl Edge {
         let failed = answer.as_ref().map_or(true, |response| response.status().as_u16() >= 400);
         match (verdict.get(), answer) {
             (Some(refusal), _) if failed => Err(refusal.clone()),
+            (_, Ok(response)) if of_attributes => Ok(refusal::unquote_etag(response)),
             (_, Ok(response)) => Ok(response),
             (_, Err(_)) => Err(Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -138,11 +155,7 @@ impl Edge {
 
     /// What the body must hash to, if it is a document. Only PUTs to a key carry contents.
     fn document(&self, parts: &Parts, framed: bool) -> Result<Option<Document>, Refusal> {
-        let query = parts.uri.query().unwrap_or_default();
-        let asks = |name: &str| {
-            query.split('&').any(|pair| pair.split_once('=').map_or(pair, |(name, _)| name) == name)
-        };
-        let is_document = DOCUMENTS.iter().any(|name| asks(name));
+        let is_document = DOCUMENTS.iter().any(|name| asks(parts, name));
         if parts.method == Method::PUT && self.names_object(parts) && !is_document {
             return Ok(None);
         }
@@ -155,6 +168,17 @@ impl Edge {
         Document::of(&parts.headers, is_document).map(Some)
     }
 
+    /// The bucket that a request is about, by its host or the beginning of its path. Names of buckets need no escapes, but
+    /// for the `@` of one in the past.
+    fn bucket(&self, headers: &HeaderMap, path: &str) -> String {
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        host.and_then(|host| self.domains.bucket(host)).unwrap_or_else(|| {
+            let path = path.strip_prefix('/').unwrap_or_default();
+            let bucket = path.split_once('/').map_or(path, |(bucket, _)| bucket);
+            bucket.replace("%40", "@").replace("%3A", ":")
+        })
+    }
+
     fn names_object(&self, parts: &Parts) -> bool {
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let path = parts.uri.path().strip_prefix('/').unwrap_or_default();
@@ -164,6 +188,12 @@ impl Edge {
         };
         !key.is_empty()
     }
+}
+
+/// Whether the query has a parameter of this name.
+fn asks(parts: &Parts, name: &str) -> bool {
+    let query = parts.uri.query().unwrap_or_default();
+    query.split('&').any(|pair| pair.split_once('=').map_or(pair, |(name, _)| name) == name)
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {

@@ -123,9 +123,6 @@ fn claim<'a>(parts: &'a Parts, query: &'a [(String, String)]) -> Result<Claim<'a
         (Some(_), true) => Err(one_mechanism()),
         (Some(value), false) => header_claim(value),
         (None, true) => query_claim(query),
-        (None, false) if parts.method == Method::OPTIONS => {
-            Err(Refusal::forbidden("AccessForbidden", "CORS is not enabled for this bucket."))
-        }
         (None, false) => Err(Refusal::forbidden("AccessDenied", "Anonymous requests are refused.")),
     }
 }

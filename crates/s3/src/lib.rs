@@ -4,12 +4,13 @@
 //!
 //! 1. [`server`](serve): accepts connections, bounds them and, where configured, speaks TLS with them.
 //! 2. `edge`: bounds requests in work, and gives every answer its id.
+//!    `cors` answers browsers around it.
 //! 3. `guard`, `features`: what must be signed, and which headers are honoured. All else is refused.
 //! 4. `body`, `framing`: watch the body as it comes.
 //! 5. The crate `s3s`: verifies the signature, parses the operation, writes the answer.
 //! 6. `access`: what the access key may do.
 //! 7. `surface`: the operations, in `buckets`, `objects`, `deleting`, `copying`, `multipart`, `listing`, `versions`,
-//!    `tagging` and `locking`,
+//!    `tagging`, `locking` and `object_attributes`,
 //!    with `conditions`, `integrity`, `digest`, `whole` and `attributes` beside them.
 //! 8. [`Store`]: the vault, where all truth is.
 //!
@@ -23,6 +24,7 @@ mod buckets;
 mod conditions;
 mod config;
 mod copying;
+mod cors;
 mod deleting;
 mod digest;
 mod edge;
@@ -35,6 +37,7 @@ mod integrity;
 mod listing;
 mod locking;
 mod multipart;
+mod object_attributes;
 mod objects;
 mod refusal;
 mod server;

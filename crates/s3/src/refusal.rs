@@ -96,6 +96,19 @@ pub(crate) fn complete(response: &mut Response<Body>, resource: &str, request: &
     *response.body_mut() = Body::from(xml);
 }
 
+/// GetObjectAttributes is the one document whose ETag S3 gives without quotes; the dispatcher writes them everywhere.
+pub(crate) fn unquote_etag(mut response: Response<Body>) -> Response<Body> {
+    let document = response.body().bytes();
+    let document = document.as_deref().and_then(|document| std::str::from_utf8(document).ok());
+    let unquoted =
+        document.map(|text| text.replacen("<ETag>\"", "<ETag>", 1).replacen("\"</ETag>", "</ETag>", 1));
+    if let Some(unquoted) = unquoted {
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        *response.body_mut() = Body::from(unquoted);
+    }
+    response
+}
+
 /// What the dispatcher leaves unsaid in an error `document`.
 fn message(document: &str) -> &'static str {
     const MESSAGES: &[(&str, &str)] = &[

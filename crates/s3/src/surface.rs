@@ -2,9 +2,9 @@
 
 use crate::{
     access::{Scope, Scopes},
-    buckets, copying, deleting,
+    buckets, copying, cors, deleting,
     error::{error, invalid_argument, stored},
-    listing, locking, multipart, objects,
+    listing, locking, multipart, object_attributes, objects,
     store::Store,
     tagging, versions,
 };
@@ -145,6 +145,7 @@ operations! {
     put_bucket_versioning(PutBucketVersioningInput) -> PutBucketVersioningOutput: buckets;
     put_object(PutObjectInput) -> PutObjectOutput: objects;
     get_object(GetObjectInput) -> GetObjectOutput: objects;
+    get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput: object_attributes;
     head_object(HeadObjectInput) -> HeadObjectOutput: objects;
     put_object_tagging(PutObjectTaggingInput) -> PutObjectTaggingOutput: tagging;
     get_object_tagging(GetObjectTaggingInput) -> GetObjectTaggingOutput: tagging;
@@ -152,6 +153,9 @@ operations! {
     put_bucket_tagging(PutBucketTaggingInput) -> PutBucketTaggingOutput: tagging;
     get_bucket_tagging(GetBucketTaggingInput) -> GetBucketTaggingOutput: tagging;
     delete_bucket_tagging(DeleteBucketTaggingInput) -> DeleteBucketTaggingOutput: tagging;
+    put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput: cors;
+    get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput: cors;
+    delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput: cors;
     put_object_lock_configuration(PutObjectLockConfigurationInput) -> PutObjectLockConfigurationOutput: locking;
     get_object_lock_configuration(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput: locking;
     put_object_retention(PutObjectRetentionInput) -> PutObjectRetentionOutput: locking;

@@ -103,7 +103,7 @@ async fn other_regions_services_and_versions_are_refused() {
     let preflight = crate::client::exchange(
         server.address,
         "OPTIONS",
-        b"OPTIONS /bucket/k HTTP/1.1\r\nhost: h\r\norigin: http://a\r\n\r\n",
+        b"OPTIONS /bucket/k HTTP/1.1\r\nhost: h\r\norigin: http://a\r\naccess-control-request-method: GET\r\n\r\n",
     );
     assert_eq!(preflight.await.verdict(), (403, "AccessForbidden"));
 }

@@ -4,6 +4,7 @@ mod authentication;
 mod bodies;
 mod buckets;
 mod client;
+mod cors;
 mod limits;
 mod listing;
 mod locking;

@@ -23,6 +23,9 @@ const START_MS: u64 = 1_790_000_000_000;
 #[derive(Clone, Default)]
 pub(crate) struct Memory(Arc<Mutex<State>>);
 
+/// From a height on: a document, or none.
+type Said = (u64, Option<Vec<u8>>);
+
 /// A place, ordered.
 type Slot = (BucketName, ObjectKey);
 
@@ -44,7 +47,7 @@ struct State {
     lockable: BTreeMap<BucketName, Option<DefaultRetention>>,
     locks: BTreeMap<VersionId, VersionLock>,
     /// Documents by the heights from which on they are.
-    annotations: BTreeMap<Bytes, Vec<(u64, Option<Vec<u8>>)>>,
+    annotations: BTreeMap<Bytes, Vec<Said>>,
     failure: Option<Error>,
     /// Reads wait for this to be released.
     gate: Option<Arc<tokio::sync::Semaphore>>,

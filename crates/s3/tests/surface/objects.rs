@@ -314,3 +314,49 @@ async fn copies() {
         hashed.text()
     );
 }
+
+#[tokio::test]
+async fn attributes_are_told_without_contents() {
+    let server = Server::start().await;
+    let put = server
+        .put("/bucket/k")
+        .header("x-amz-checksum-sha256", "LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE=");
+    let put = put.body("x").send().await;
+    assert_eq!(put.status, 200, "{}", put.text());
+    let ask = |names: &str| server.get("/bucket/k?attributes").header("x-amz-object-attributes", names);
+    let all = ask("ETag,Checksum,ObjectParts, StorageClass,ObjectSize").send().await;
+    let etag = put.header("etag").expect("an ETag").trim_matches('"');
+    assert_eq!((all.status, all.element("ETag")), (200, Some(etag)), "{}", all.text());
+    assert_eq!(all.element("ChecksumSHA256"), Some("LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE="));
+    assert_eq!(all.element("ChecksumType"), Some("FULL_OBJECT"));
+    assert_eq!((all.element("ObjectSize"), all.element("StorageClass")), (Some("1"), Some("STANDARD")));
+    assert_eq!(all.element("ObjectParts"), None);
+    assert_eq!(all.header("x-amz-version-id"), put.header("x-amz-version-id"));
+    let one = ask("ObjectSize").send().await;
+    assert_eq!((one.element("ObjectSize"), one.element("ETag")), (Some("1"), None));
+    assert_eq!(ask("Owner").send().await.verdict(), (400, "InvalidArgument"));
+    assert_eq!(server.get("/bucket/k?attributes").send().await.status, 400);
+}
+
+#[tokio::test]
+async fn attributes_tell_of_parts() {
+    let server = Server::start().await;
+    let created = server.post("/bucket/m?uploads").header("x-amz-checksum-algorithm", "CRC32").send().await;
+    let id = created.element("UploadId").expect("an id").to_owned();
+    let mut list = String::new();
+    for (number, length) in [(1, 5 << 20), (3, 5 << 20), (7, 3)] {
+        let path = format!("/bucket/m?partNumber={number}&uploadId={id}");
+        let part = server.put(&path).body(vec![number; length]).send().await;
+        let etag = part.header("etag").expect("an ETag");
+        list += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>");
+    }
+    let list = format!("<CompleteMultipartUpload>{list}</CompleteMultipartUpload>");
+    assert_eq!(server.post(&format!("/bucket/m?uploadId={id}")).body(list).send().await.status, 200);
+    let ask = || server.get("/bucket/m?attributes").header("x-amz-object-attributes", "ObjectParts");
+    let all = ask().send().await;
+    assert_eq!(all.elements("PartNumber"), ["1", "3", "7"], "{}", all.text());
+    assert_eq!((all.element("PartsCount"), all.elements("ChecksumCRC32").len()), (Some("3"), 3));
+    let page = ask().header("x-amz-max-parts", "1").header("x-amz-part-number-marker", "1").send().await;
+    assert_eq!((page.elements("PartNumber"), page.element("IsTruncated")), (vec!["3"], Some("true")));
+    assert_eq!(page.element("NextPartNumberMarker"), Some("3"));
+}

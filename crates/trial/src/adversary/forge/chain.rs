@@ -269,7 +269,9 @@ pub(super) fn fewer(page: Page) -> Page {
         Page::Versions(page) => {
             Page::Versions(VersionsPage { versions: less(page.versions), next: List::default(), ..page })
         }
-        Page::Current(_) | Page::Moment(_) | Page::Annotation(_) => Page::NoSuch,
+        Page::Current(_) | Page::Moment(_) => Page::NoSuch,
+        Page::Annotation(sealed) if sealed.is_empty() => Page::NoSuch,
+        Page::Annotation(sealed) => Page::Annotation(less(sealed)),
         Page::Uploads(page) if page.uploads.is_empty() => Page::NoSuch,
         Page::Uploads(page) => Page::Uploads(UploadsPage { uploads: less(page.uploads), more: false }),
         Page::Parts(page) if page.parts.is_empty() => Page::NoSuch,
