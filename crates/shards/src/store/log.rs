@@ -9,13 +9,16 @@
 //! and the next one would not know). Lack of room fails one append: its place is given up, and its first slot erased
 //! so that no later scan takes a torn record for a whole one.
 //!
+//! The limit is one of shards: references and referenced pages may take a segment more, and copies two, because without
+//! them a full store could never free anything.
+//!
 //! A place given up, or never written because of a crash, is a hole. Recovery finds the records behind it.
 
 use crate::store::{
     Context, Shared, StoreError,
     index::Location,
     is_no_room,
-    record::{RECORDS_START, Record, SegmentHeader, erased},
+    record::{Kind, RECORDS_START, Record, SegmentHeader, erased},
 };
 use commonware_macros::select;
 use commonware_runtime::{Blob, IoBuf, IoBufs, WriteOptions};
@@ -131,7 +134,7 @@ impl<E: Context> Log<E> {
                 } else if let Some(waiting) = self.appending.get_mut(&record.id) {
                     waiting.push(reply);
                 } else {
-                    match self.place(&record).await {
+                    match self.place(&record, self.reserve_bytes(&record)).await {
                         Ok(segment) => {
                             self.appending.insert(record.id, vec![reply]);
                             self.write(segment, record, None);
@@ -140,10 +143,13 @@ impl<E: Context> Log<E> {
                     }
                 }
             }
-            Job::Copy { record, from, reply } => match self.place(&record).await {
-                Ok(segment) => self.write(segment, record, Some((from, reply))),
-                Err(error) => drop(reply.send(Err(error))),
-            },
+            // Copies make room, so references must not take it from them.
+            Job::Copy { record, from, reply } => {
+                match self.place(&record, self.shared.config.segment_bytes * 2).await {
+                    Ok(segment) => self.write(segment, record, Some((from, reply))),
+                    Err(error) => drop(reply.send(Err(error))),
+                }
+            }
         }
     }
 
@@ -158,13 +164,25 @@ impl<E: Context> Log<E> {
         Some(self.shared.check())
     }
 
-    /// The segment to write `record` to: the active one, or a new one if it does not fit.
-    async fn place(&mut self, record: &Record) -> Result<u32, StoreError> {
+    /// Bytes beyond the limit that an append may take. Without references, and the pages among them, a full store
+    /// could not tell what may be dropped.
+    fn reserve_bytes(&self, record: &Record) -> u64 {
+        let frees = match record.kind {
+            Kind::Reference => true,
+            Kind::Page => self.shared.index.lock().is_unresolved(&record.id),
+            Kind::Shard => false,
+        };
+        if frees { self.shared.config.segment_bytes } else { 0 }
+    }
+
+    /// The segment to write `record` to: the active one, or a new one if it does not fit. All segments together may
+    /// take `reserve_bytes` more than the limit.
+    async fn place(&mut self, record: &Record, reserve_bytes: u64) -> Result<u32, StoreError> {
         self.shared.check()?;
         let extent = record.header().extent();
         let config = &self.shared.config;
         let needed = self.shared.index.lock().reserved_bytes().saturating_add(extent + RECORDS_START);
-        if config.bytes_max.is_some_and(|bytes_max| needed > bytes_max) {
+        if config.bytes_max.is_some_and(|bytes_max| needed > bytes_max.saturating_add(reserve_bytes)) {
             return Err(StoreError::Full);
         }
         if let Some(active) = self.active {

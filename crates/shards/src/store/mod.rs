@@ -82,7 +82,8 @@ pub struct StoreConfig {
     pub segment_bytes: u64,
     /// How long what the chain does not reference is kept.
     pub grace: Duration,
-    /// Bytes that all segments together may take; beyond, appends fail with [`StoreError::Full`].
+    /// Bytes that all segments together may take; beyond, appends fail with [`StoreError::Full`]. Two segments more are
+    /// kept for what frees space: references, pages that the chain uses, and copies.
     pub bytes_max: Option<u64>,
     /// How long what the chain has just referenced may be on its way from its writer, before it is healed.
     pub late: Duration,
