@@ -19,7 +19,9 @@ use crate::store::{
     index::Location,
     is_no_room,
     record::{Kind, RECORDS_START, Record, SegmentHeader, erased},
+    reference::resolve,
 };
+use bytes::Bytes;
 use commonware_macros::select;
 use commonware_runtime::{Blob, IoBuf, IoBufs, WriteOptions};
 use commonware_utils::{
@@ -67,6 +69,8 @@ enum Finished {
     Written {
         id: Digest,
         location: Location,
+        /// A manifest page's encoding.
+        page: Option<Bytes>,
         copied: Option<(Location, Reply)>,
         result: Result<(), StoreError>,
     },
@@ -231,19 +235,20 @@ impl<E: Context> Log<E> {
         let location = Location::new(number, offset, &header);
         let blob = segment.blob.clone();
         let shared = self.shared.clone();
+        let page = (record.kind == Kind::Page).then(|| record.payload.clone());
         let bufs: IoBufs = record.encode(&shared.key, number, offset).into_iter().map(IoBuf::from).collect();
         self.io.push(async move {
             let result = match blob.write_at(offset, bufs, WriteOptions::default()).await {
                 Err(error) if is_no_room(&error) => give_up(&shared, &*blob, offset).await,
                 result => result.map_err(|error| shared.fail(&error)),
             };
-            Finished::Written { id, location, copied, result }
+            Finished::Written { id, location, page, copied, result }
         });
     }
 
     fn finish(&mut self, finished: Finished) {
         match finished {
-            Finished::Written { id, location, copied, result } => {
+            Finished::Written { id, location, page, copied, result } => {
                 let segment =
                     self.open.get_mut(&location.segment).expect("a segment is open while written to");
                 segment.writing -= 1;
@@ -265,6 +270,10 @@ impl<E: Context> Log<E> {
                     }
                 };
                 drop(index);
+                // Here, because whoever brought the page may be gone.
+                if let Some(page) = page.filter(|_| result.is_ok()) {
+                    resolve(&self.shared, id, page);
+                }
                 for reply in replies {
                     let _ = reply.send(result.clone());
                 }

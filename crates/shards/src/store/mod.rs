@@ -286,11 +286,10 @@ impl<E: Context> ShardStore<E> {
         if page.len() > proof::limits::PAGE_BYTES_MAX {
             return Err(StoreError::NotAPage);
         }
-        let decoded = Page::decode(page.clone()).map_err(|_| StoreError::NotAPage)?;
+        Page::decode(page.clone()).map_err(|_| StoreError::NotAPage)?;
         let record = Record::page(page);
         let id = record.id;
         self.append_record(record).await?;
-        reference::resolve(&self.shared, id, &decoded);
         Ok(id)
     }
 
