@@ -3,6 +3,7 @@
 mod disk;
 mod machine;
 mod power;
+mod shards;
 mod wires;
 
 use commonware_runtime::{Runner as _, Supervisor as _, deterministic};
