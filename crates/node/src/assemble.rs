@@ -23,7 +23,7 @@ use link::Handler;
 use proof::SecretKey;
 use shards::{
     Client as ShardClient, ClientLimits, Healer, HealerConfig, ScrubPace, Server as ShardServer,
-    ServerConfig, ShardStore, StoreConfig,
+    ServerConfig, ShardStore, StoreConfig, StoreError,
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tracing::{error, info, warn};
@@ -106,7 +106,7 @@ pub async fn assemble<E, S, V, Tx, Rx, P, B, L, H>(
     blocker: B,
     listener: L,
     door: impl FnOnce(Front<E, S>) -> H,
-) -> Result<Node<E>, shards::StoreError>
+) -> Result<Node<E>, StoreError>
 where
     H: Handler,
     E: Context + link::Context,
@@ -242,8 +242,11 @@ async fn keep<E: Context>(context: E, store: ShardStore<E>, mut referenced: mpsc
         commonware_macros::select! {
             references = referenced.recv() => {
                 let Some(References { height, manifests }) = references else { return };
-                let kept = store.reference(height, &manifests).await;
-                kept.expect("references can be written, or the store is not to be used");
+                match store.reference(height, &manifests).await {
+                    // They are known, and written with later ones.
+                    Err(StoreError::Full) => warn!(height, "no room for what the chain refers to"),
+                    kept => kept.expect("references can be written, or the store is not to be used"),
+                }
             },
             _ = context.sleep_until(collect_at) => {
                 match store.collect(context.current()).await {

@@ -65,7 +65,7 @@ pub struct Shards {
     pub segment_bytes: u64,
     /// Seconds that shards which no transaction refers to are kept.
     pub grace_seconds: u64,
-    /// Bytes that shards may take in all; none: as much as the disk has.
+    /// Bytes that shards may take in all, and two segments more for what frees space; none: as much as the disk has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_max: Option<u64>,
     /// Bytes of shards that are healed in a second at most: what is lost comes back at this speed, and the network

@@ -30,7 +30,11 @@ impl<E: Context> ShardStore<E> {
     /// Drops what was pending for the grace period at `now`, and frees the space. One at a time.
     pub async fn collect(&self, now: SystemTime) -> Result<Collected, StoreError> {
         let _one = self.shared.collecting.lock().await;
-        self.write_references().await?;
+        match self.write_references().await {
+            // What they say is known in memory, and after a restart they are passed again.
+            Ok(()) | Err(StoreError::Full) => {}
+            Err(error) => return Err(error),
+        }
         let before_ms = now.epoch_millis().saturating_sub(self.shared.config.grace.as_millis() as u64);
         let mut collected = Collected::default();
         {
@@ -49,7 +53,12 @@ impl<E: Context> ShardStore<E> {
             (segments, records)
         };
         for (id, location) in records {
-            collected.copied += u64::from(self.copy(id, location).await?);
+            match self.copy(id, location).await {
+                Ok(copied) => collected.copied += u64::from(copied),
+                // The next collection goes on: segments whose records are all copied make room.
+                Err(StoreError::Full) => break,
+                Err(error) => return Err(error),
+            }
         }
         if !segments.is_empty() {
             self.sync().await?;

@@ -9,16 +9,21 @@
 //! and the next one would not know). Lack of room fails one append: its place is given up, and its first slot erased
 //! so that no later scan takes a torn record for a whole one.
 //!
+//! The limit is one of shards: references and referenced pages may take a segment more, and copies two, because without
+//! them a full store could never free anything.
+//!
 //! A place given up, or never written because of a crash, is a hole. Recovery finds the records behind it.
 
 use crate::store::{
     Context, Shared, StoreError,
     index::Location,
     is_no_room,
-    record::{RECORDS_START, Record, SegmentHeader, erased},
+    record::{Kind, RECORDS_START, Record, SLOT, SegmentHeader, erased},
+    reference::resolve,
 };
+use bytes::Bytes;
 use commonware_macros::select;
-use commonware_runtime::{Blob, IoBuf, IoBufs, WriteOptions};
+use commonware_runtime::{Blob, IoBuf, IoBufs, ReadOptions, WriteOptions};
 use commonware_utils::{
     channel::{mpsc, oneshot},
     futures::Pool,
@@ -64,6 +69,8 @@ enum Finished {
     Written {
         id: Digest,
         location: Location,
+        /// A manifest page's encoding.
+        page: Option<Bytes>,
         copied: Option<(Location, Reply)>,
         result: Result<(), StoreError>,
     },
@@ -131,7 +138,7 @@ impl<E: Context> Log<E> {
                 } else if let Some(waiting) = self.appending.get_mut(&record.id) {
                     waiting.push(reply);
                 } else {
-                    match self.place(&record).await {
+                    match self.place(&record, self.reserve_bytes(&record)).await {
                         Ok(segment) => {
                             self.appending.insert(record.id, vec![reply]);
                             self.write(segment, record, None);
@@ -140,10 +147,13 @@ impl<E: Context> Log<E> {
                     }
                 }
             }
-            Job::Copy { record, from, reply } => match self.place(&record).await {
-                Ok(segment) => self.write(segment, record, Some((from, reply))),
-                Err(error) => drop(reply.send(Err(error))),
-            },
+            // Copies make room, so references must not take it from them.
+            Job::Copy { record, from, reply } => {
+                match self.place(&record, self.shared.config.segment_bytes * 2).await {
+                    Ok(segment) => self.write(segment, record, Some((from, reply))),
+                    Err(error) => drop(reply.send(Err(error))),
+                }
+            }
         }
     }
 
@@ -158,13 +168,25 @@ impl<E: Context> Log<E> {
         Some(self.shared.check())
     }
 
-    /// The segment to write `record` to: the active one, or a new one if it does not fit.
-    async fn place(&mut self, record: &Record) -> Result<u32, StoreError> {
+    /// Bytes beyond the limit that an append may take. Without references, and the pages among them, a full store
+    /// could not tell what may be dropped.
+    fn reserve_bytes(&self, record: &Record) -> u64 {
+        let frees = match record.kind {
+            Kind::Reference => true,
+            Kind::Page => self.shared.index.lock().is_unresolved(&record.id),
+            Kind::Shard => false,
+        };
+        if frees { self.shared.config.segment_bytes } else { 0 }
+    }
+
+    /// The segment to write `record` to: the active one, or a new one if it does not fit. All segments together may
+    /// take `reserve_bytes` more than the limit.
+    async fn place(&mut self, record: &Record, reserve_bytes: u64) -> Result<u32, StoreError> {
         self.shared.check()?;
         let extent = record.header().extent();
         let config = &self.shared.config;
         let needed = self.shared.index.lock().reserved_bytes().saturating_add(extent + RECORDS_START);
-        if config.bytes_max.is_some_and(|bytes_max| needed > bytes_max) {
+        if config.bytes_max.is_some_and(|bytes_max| needed > bytes_max.saturating_add(reserve_bytes)) {
             return Err(StoreError::Full);
         }
         if let Some(active) = self.active {
@@ -175,15 +197,22 @@ impl<E: Context> Log<E> {
             self.seal(active);
         }
         let number = self.next_segment;
-        self.next_segment = number.checked_add(1).expect("2^32 segments are not written in a node's life");
+        let next = number.checked_add(1).expect("2^32 segments are not written in a node's life");
         match self.begin(number).await {
             Ok(open) => {
+                self.next_segment = next;
                 self.open.insert(number, open);
                 self.active = Some(number);
                 Ok(number)
             }
-            // What was begun is removed when the store is next opened: it holds no record.
-            Err(error) if is_no_room(&error) => Err(StoreError::Full),
+            // The runtime says that it could not write when there was no room for the file's own header.
+            Err(error) if is_no_room(&error) || matches!(error, commonware_runtime::Error::WriteFailed) => {
+                tracing::warn!(%error, segment = number, "no room for another segment");
+                // It holds no record. Opening the store would need room for it.
+                let partition = &self.shared.config.partition;
+                let _ = self.shared.context.remove(partition, Some(&number.to_be_bytes())).await;
+                Err(StoreError::Full)
+            }
             Err(error) => Err(self.shared.fail(&error)),
         }
     }
@@ -213,19 +242,20 @@ impl<E: Context> Log<E> {
         let location = Location::new(number, offset, &header);
         let blob = segment.blob.clone();
         let shared = self.shared.clone();
+        let page = (record.kind == Kind::Page).then(|| record.payload.clone());
         let bufs: IoBufs = record.encode(&shared.key, number, offset).into_iter().map(IoBuf::from).collect();
         self.io.push(async move {
             let result = match blob.write_at(offset, bufs, WriteOptions::default()).await {
                 Err(error) if is_no_room(&error) => give_up(&shared, &*blob, offset).await,
                 result => result.map_err(|error| shared.fail(&error)),
             };
-            Finished::Written { id, location, copied, result }
+            Finished::Written { id, location, page, copied, result }
         });
     }
 
     fn finish(&mut self, finished: Finished) {
         match finished {
-            Finished::Written { id, location, copied, result } => {
+            Finished::Written { id, location, page, copied, result } => {
                 let segment =
                     self.open.get_mut(&location.segment).expect("a segment is open while written to");
                 segment.writing -= 1;
@@ -247,6 +277,10 @@ impl<E: Context> Log<E> {
                     }
                 };
                 drop(index);
+                // Here, because whoever brought the page may be gone.
+                if let Some(page) = page.filter(|_| result.is_ok()) {
+                    resolve(&self.shared, id, page);
+                }
                 for reply in replies {
                     let _ = reply.send(result.clone());
                 }
@@ -302,7 +336,17 @@ impl<E: Context> Log<E> {
 
 /// Erases the start of a record that did not fit on the disk.
 async fn give_up<E: Context>(shared: &Shared<E>, blob: &E::Blob, offset: u64) -> Result<(), StoreError> {
-    match blob.write_at(offset, erased(), WriteOptions::default()).await {
+    let erased_slot = match blob.write_at(offset, erased(), WriteOptions::default()).await {
+        Err(error) if is_no_room(&error) => {
+            match blob.read_at(offset, SLOT as usize, ReadOptions::default()).await {
+                // Not even the first slot had room: it is a hole.
+                Ok(slot) if slot.coalesce().as_ref() == erased() => Ok(()),
+                _ => Err(error),
+            }
+        }
+        result => result,
+    };
+    match erased_slot {
         Ok(()) => Err(StoreError::Full),
         Err(error) => Err(shared.fail(&error)),
     }

@@ -82,7 +82,8 @@ pub struct StoreConfig {
     pub segment_bytes: u64,
     /// How long what the chain does not reference is kept.
     pub grace: Duration,
-    /// Bytes that all segments together may take; beyond, appends fail with [`StoreError::Full`].
+    /// Bytes that all segments together may take; beyond, appends fail with [`StoreError::Full`]. Two segments more are
+    /// kept for what frees space: references, pages that the chain uses, and copies.
     pub bytes_max: Option<u64>,
     /// How long what the chain has just referenced may be on its way from its writer, before it is healed.
     pub late: Duration,
@@ -236,7 +237,10 @@ impl<E: Context> Shared<E> {
 /// Whether an operation failed for lack of room only.
 fn is_no_room(error: &Error) -> bool {
     let io = match error {
-        Error::Io(io) | Error::BlobOpenFailed(_, _, io) | Error::BlobResizeFailed(_, _, io) => io,
+        Error::Io(io)
+        | Error::BlobOpenFailed(_, _, io)
+        | Error::BlobResizeFailed(_, _, io)
+        | Error::BlobSyncFailed(_, _, io) => io,
         _ => return false,
     };
     matches!(io.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
@@ -285,11 +289,10 @@ impl<E: Context> ShardStore<E> {
         if page.len() > proof::limits::PAGE_BYTES_MAX {
             return Err(StoreError::NotAPage);
         }
-        let decoded = Page::decode(page.clone()).map_err(|_| StoreError::NotAPage)?;
+        Page::decode(page.clone()).map_err(|_| StoreError::NotAPage)?;
         let record = Record::page(page);
         let id = record.id;
         self.append_record(record).await?;
-        reference::resolve(&self.shared, id, &decoded);
         Ok(id)
     }
 

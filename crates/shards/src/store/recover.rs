@@ -12,6 +12,9 @@
 //! unlike one of the machine, leaves whole records in the page cache that no sync has covered. Only then is the store
 //! open, so whatever it holds is durable. The next record goes to a new segment.
 //!
+//! What cannot be read counts as lost. In a segment that is checked it is erased like what is torn, because it is not
+//! known to be whole if it can be read again later; in others it is left as it is.
+//!
 //! Recovery may itself be cut short anywhere and start again.
 
 use crate::store::{
@@ -30,6 +33,9 @@ use std::{collections::BTreeMap, sync::Arc};
 const CONCURRENT_SCANS: usize = 8;
 /// Bytes read at once where no record is found.
 const WINDOW: u64 = 1 << 20;
+/// Reads that may fail in a segment whose payloads are checked: bad places cost what is there. More is a disk that
+/// fails, and perhaps only for now.
+const UNREADABLE_MAX: u64 = 64;
 
 /// A store's contents.
 pub(crate) struct Recovered<B> {
@@ -49,13 +55,15 @@ struct Found<B> {
     blob: Arc<B>,
     size: u64,
     header: Option<SegmentHeader>,
+    /// Part of the header could not be read.
+    unreadable: bool,
 }
 
 /// What a scan saw.
 #[derive(Default)]
 pub(crate) struct Scanned {
     pub(crate) records: Vec<(Digest, Location)>,
-    /// Offsets of records whose payload is not whole.
+    /// Offsets of records whose payload is not whole, and of slots that cannot be read, where both are to be erased.
     torn: Vec<u64>,
     /// The end of the last record.
     end: u64,
@@ -95,12 +103,17 @@ pub(crate) async fn recover<E: Context>(
     while let Some(scan) = scans.next().await {
         let (segment, scanned) = scan.map_err(unusable)?;
         let number = segment.number;
-        if scanned.records.is_empty() && scanned.failed_reads == 0 {
+        let is_suspect = scanned.failed_reads > 0 && number < sealed_below;
+        recovered.damaged += scanned.failed_reads;
+        if scanned.records.is_empty() && !is_suspect {
             drop(segment);
             context.remove(&config.partition, Some(&number.to_be_bytes())).await.map_err(unusable)?;
             continue;
         }
         recovered.add(segment, scanned, now_ms);
+        if is_suspect {
+            recovered.index.suspect(number);
+        }
     }
     drop(scans);
     Ok(recovered)
@@ -111,10 +124,6 @@ impl<B> Recovered<B> {
         self.segments.insert(segment.number, segment.blob);
         self.index.reserve(segment.number, scanned.end);
         self.index.seal(segment.number);
-        if scanned.failed_reads > 0 {
-            self.damaged += scanned.failed_reads;
-            self.index.suspect(segment.number);
-        }
         for (id, location) in scanned.records {
             // Of two copies the later segment's counts: it was checked last.
             self.index.insert(id, location, now_ms);
@@ -141,13 +150,16 @@ async fn find<E: Context>(context: &E, config: &StoreConfig) -> Result<Vec<Found
             ));
         };
         let (blob, size) = context.open(&config.partition, &name).await.map_err(unusable)?;
-        let header = if size >= RECORDS_START {
-            let slots = read(&blob, 0, RECORDS_START).await.map_err(unusable)?;
-            SegmentHeader::decode(number, &slots)
-        } else {
-            None
-        };
-        found.push(Found { number, blob: Arc::new(blob), size, header });
+        let (mut header, mut unreadable) = (None, false);
+        for offset in [0, SLOT] {
+            if size >= RECORDS_START && header.is_none() {
+                match read(&blob, offset, SLOT).await {
+                    Ok(slot) => header = SegmentHeader::decode(number, &slot),
+                    Err(_) => unreadable = true,
+                }
+            }
+        }
+        found.push(Found { number, blob: Arc::new(blob), size, header, unreadable });
     }
     found.sort_by_key(|segment| segment.number);
     Ok(found)
@@ -164,11 +176,14 @@ async fn key<E: Context>(context: &mut E, found: &[Found<E::Blob>]) -> Result<[u
         [] => {
             // Headers are synced before any record is written, so without a header there must be no record.
             for segment in found {
+                if segment.unreadable {
+                    return Err(StoreError::Unusable("no segment header can be read".into()));
+                }
                 if segment.size > RECORDS_START {
                     let window = (segment.size - RECORDS_START).min(WINDOW);
                     let bytes = read(&*segment.blob, RECORDS_START, window).await.map_err(unusable)?;
                     if bytes.iter().any(|byte| *byte != 0) {
-                        return Err(StoreError::Unusable("no segment header is readable".into()));
+                        return Err(StoreError::Unusable("no segment header is whole".into()));
                     }
                 }
             }
@@ -180,7 +195,7 @@ async fn key<E: Context>(context: &mut E, found: &[Found<E::Blob>]) -> Result<[u
     }
 }
 
-/// Finds the records of a segment; with `check`, their payloads are checked, and a failed read is an error.
+/// Finds the records of a segment; with `check`, their payloads are checked.
 pub(crate) async fn scan<B: Blob>(
     blob: &B,
     key: &[u8; 32],
@@ -202,13 +217,12 @@ pub(crate) async fn scan<B: Blob>(
             let length = next_read.min((size - offset) / SLOT * SLOT);
             window = match read(blob, offset, length).await {
                 Ok(bytes) => (offset, bytes),
-                Err(error) if check => return Err(error),
                 Err(_) if length > SLOT => {
                     next_read = SLOT;
                     continue;
                 }
-                Err(_) => {
-                    scanned.failed_reads += 1;
+                Err(error) => {
+                    scanned.note_unreadable(offset, check, error)?;
                     offset += SLOT;
                     continue;
                 }
@@ -222,12 +236,20 @@ pub(crate) async fn scan<B: Blob>(
             next_read = WINDOW;
             continue;
         };
-        let whole = !check || {
-            let end = offset + header.length() as u64;
-            end <= size && {
-                let bytes = read(blob, offset, header.length() as u64).await?;
-                CheckedRecord::new(key, number, offset, bytes).is_some()
+        let length = header.length() as u64;
+        let whole = if check && offset + length <= size {
+            match read(blob, offset, length).await {
+                Ok(bytes) => CheckedRecord::new(key, number, offset, bytes).is_some(),
+                Err(error) => {
+                    scanned.note_unreadable(offset, check, error)?;
+                    // On to the slots that are the reason.
+                    offset += SLOT;
+                    next_read = SLOT;
+                    continue;
+                }
             }
+        } else {
+            !check
         };
         if whole {
             scanned.records.push((header.id, Location::new(number, offset, &header)));
@@ -241,9 +263,23 @@ pub(crate) async fn scan<B: Blob>(
     Ok(scanned)
 }
 
+impl Scanned {
+    /// Notes what cannot be read.
+    fn note_unreadable(&mut self, offset: u64, check: bool, error: Error) -> Result<(), Error> {
+        self.failed_reads += 1;
+        if check {
+            self.torn.push(offset);
+            if self.failed_reads > UNREADABLE_MAX {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Erases torn records, cuts the segment to its length and syncs it.
 async fn settle<B: Blob>(blob: &B, scanned: &Scanned) -> Result<(), Error> {
-    for offset in &scanned.torn {
+    for offset in scanned.torn.iter().filter(|offset| **offset < scanned.end) {
         blob.write_at(*offset, erased(), WriteOptions::default()).await?;
     }
     blob.resize(scanned.end).await?;
@@ -252,7 +288,11 @@ async fn settle<B: Blob>(blob: &B, scanned: &Scanned) -> Result<(), Error> {
 
 async fn read<B: Blob>(blob: &B, offset: u64, length: u64) -> Result<Bytes, Error> {
     let length = usize::try_from(length).expect("at most a window or a record");
-    Ok(blob.read_at(offset, length, ReadOptions::default()).await?.coalesce().freeze().into())
+    let mut bytes = blob.read_at(offset, length, ReadOptions::default()).await;
+    if bytes.is_err() {
+        bytes = blob.read_at(offset, length, ReadOptions::default()).await;
+    }
+    Ok(bytes?.coalesce().freeze().into())
 }
 
 fn unusable(error: Error) -> StoreError {

@@ -14,6 +14,7 @@ use crate::store::{
     log::Job,
     record::{Kind, REFERENCE_IDS_MAX, Record, Reference},
 };
+use bytes::Bytes;
 use proof::{
     Digest, Manifest,
     manifest::Page,
@@ -120,8 +121,7 @@ async fn mark_page<E: Context>(shared: &Shared<E>, id: Digest) -> Result<(), Sto
     shared.index.lock().set_unresolved(id, true);
     match shared.read(&id, Kind::Page).await {
         Ok(Some(checked)) => {
-            let page = Page::decode(checked.record.payload).map_err(|_| StoreError::Damaged(id))?;
-            resolve(shared, id, &page);
+            resolve(shared, id, checked.record.payload);
             Ok(())
         }
         Ok(None) | Err(StoreError::Damaged(_)) => Ok(()),
@@ -130,10 +130,11 @@ async fn mark_page<E: Context>(shared: &Shared<E>, id: Digest) -> Result<(), Sto
 }
 
 /// Marks the chunks of a page that has just come to be known, if it is referenced.
-pub(crate) fn resolve<E: Context>(shared: &Shared<E>, id: Digest, page: &Page) {
+pub(crate) fn resolve<E: Context>(shared: &Shared<E>, id: Digest, page: Bytes) {
     let due_ms = shared.late_ms();
     let mut index = shared.index.lock();
     if index.is_unresolved(&id) {
+        let page = Page::decode(page).expect("what is no page is not stored as one");
         for chunk in page.chunks() {
             index.mark(chunk, due_ms);
         }

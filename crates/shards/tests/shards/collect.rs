@@ -1,12 +1,14 @@
 //! What is dropped, what is kept, and how space comes back.
 
-use crate::{append, chunk, manifest, open, page, paged, read};
+use crate::{Store, append, chunk, config, manifest, open, page, paged, read};
+use blob::EncodedChunk;
 use commonware_runtime::{
-    Clock as _, Runner as _,
+    Clock as _, Runner as _, Supervisor as _,
     deterministic::{self, FaultConfig},
 };
 use commonware_utils::probability;
-use proof::wire::Encode as _;
+use proof::{Digest, wire::Encode as _};
+use shards::{ShardStore, StoreConfig, StoreError};
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -138,5 +140,92 @@ fn nothing_is_dropped_while_a_page_is_unknown() {
         let collected = store.collect(context.current()).await.unwrap();
         assert_eq!((collected.suspended, collected.expired), (false, 1));
         assert!(read(&store, &one).await.is_some() && read(&store, &two).await.is_none());
+    });
+}
+
+/// A store that may take so many bytes.
+async fn limited(context: &deterministic::Context, bytes_max: u64) -> Store {
+    let config = StoreConfig { bytes_max: Some(bytes_max), ..config() };
+    ShardStore::open(context.child("store"), config).await.unwrap()
+}
+
+/// Ids of a manifest whose chunks are not here.
+fn elsewhere(height: u64, count: u64) -> Vec<Digest> {
+    (0..count)
+        .map(|number| Digest(*blake3::hash(&(height << 16 | number).to_be_bytes()).as_bytes()))
+        .collect()
+}
+
+#[test]
+fn a_full_store_goes_on_with_the_chain_and_frees_space() {
+    let (used, checkpoint) = deterministic::Runner::default().start_and_recover(|context| async move {
+        let store = limited(&context, 5 << 20).await;
+        let mut held: Vec<EncodedChunk> = Vec::new();
+        let refused = loop {
+            let chunk = chunk(held.len() as u64, 1000);
+            match append(&store, &chunk).await {
+                Ok(()) => held.push(chunk),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused, StoreError::Full);
+        let mut used = Vec::new();
+        for height in 1..=2000 {
+            let mut ids = elsewhere(height, 1);
+            if let Some(chunk) = held.get(height as usize * 3) {
+                ids.push(chunk.id);
+                used.push(chunk.clone());
+            }
+            store.reference(height, &[manifest(&ids)]).await.unwrap();
+        }
+        // A page for which only the other nodes had room: its chunks are unknown here, until it is healed.
+        let listing = page(&[held[1].id, held[2].id]);
+        used.extend_from_slice(&held[1..3]);
+        assert_eq!(store.put_page(listing.encode()).await, Err(StoreError::Full));
+        store.reference(2001, &[paged(std::slice::from_ref(&listing))]).await.unwrap();
+        assert_eq!(store.put_page(listing.encode()).await, Ok(listing.id()));
+
+        context.sleep(25 * HOUR).await;
+        let before = store.status().bytes;
+        let mut collected = store.collect(context.current()).await.unwrap();
+        assert_eq!((collected.suspended, collected.expired), (false, (held.len() - used.len()) as u64));
+        assert!(collected.copied > 0, "{collected:?}");
+        while collected.copied > 0 || collected.removed_segments > 0 {
+            collected = store.collect(context.current()).await.unwrap();
+        }
+        assert!(store.status().bytes * 2 < before, "{before} {:?}", store.status());
+        append(&store, &chunk(1 << 32, 1 << 20)).await.expect("there is room again");
+        used
+    });
+    deterministic::Runner::from(checkpoint).start(|context| async move {
+        let store = limited(&context, 5 << 20).await;
+        assert_eq!((store.referenced_height(), store.status().unresolved), (2001, 0));
+        for chunk in &used {
+            assert!(read(&store, chunk).await.is_some());
+        }
+    });
+}
+
+/// What is kept for references ends some time too. They wait in memory then, and nothing else stops.
+#[test]
+fn without_room_for_references_the_store_goes_on() {
+    deterministic::Runner::default().start(|context| async move {
+        let store = limited(&context, 3 << 20).await;
+        let old = chunk(1, 1000);
+        append(&store, &old).await.unwrap();
+        let mut height = 0;
+        let refused = loop {
+            height += 1;
+            let manifests: Vec<_> = elsewhere(height, 3000).chunks(1000).map(manifest).collect();
+            if let Err(error) = store.reference(height, &manifests).await {
+                break error;
+            }
+        };
+        assert_eq!(refused, StoreError::Full);
+        assert_eq!((store.referenced_height(), store.status().failed), (height, 0), "known all the same");
+        context.sleep(25 * HOUR).await;
+        assert_eq!(store.collect(context.current()).await.unwrap().expired, 1);
+        assert!(read(&store, &old).await.is_none());
+        store.reference(height + 1, &[]).await.unwrap_err();
     });
 }

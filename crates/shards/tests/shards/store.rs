@@ -95,6 +95,26 @@ fn an_append_goes_on_when_its_caller_is_gone() {
     });
 }
 
+/// Its chunks are known then, whether or not somebody waits for the answer.
+#[test]
+fn a_page_whose_caller_is_gone_is_resolved() {
+    deterministic::Runner::default().start(|context| async move {
+        let store = open(&context).await.unwrap();
+        let chunks = [1, 2].map(|number| chunk(number, 1000));
+        append(&store, &chunks[0]).await.unwrap();
+        let listing = page(&chunks.each_ref().map(|chunk| chunk.id));
+        store.reference(1, &[paged(std::slice::from_ref(&listing))]).await.unwrap();
+        assert_eq!((store.status().unresolved, store.status().missing), (1, 1));
+        assert!(store.put_page(listing.encode()).now_or_never().is_none());
+        store.sync().await.unwrap();
+        while store.read_page(&listing.id()).await.unwrap().is_none() {
+            commonware_runtime::Clock::sleep(&context, std::time::Duration::from_millis(1)).await;
+        }
+        assert_eq!((store.status().unresolved, store.status().pending), (0, 0));
+        assert_eq!(store.lacking(None, 10), [chunks[1].id]);
+    });
+}
+
 #[test]
 fn concurrent_syncs_share_the_disks() {
     fn syncs(context: &deterministic::Context) -> u64 {

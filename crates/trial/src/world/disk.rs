@@ -151,6 +151,13 @@ impl Disk {
         rotten
     }
 
+    /// Makes the page at this offset of a blob unreadable, until it is written again.
+    pub fn spoil(&self, partition: &str, name: &[u8], offset: u64) {
+        let mut state = self.0.state.lock();
+        let file = state.partitions[partition][name];
+        state.files.get_mut(&file).expect("names lead to files").spoil(offset);
+    }
+
     /// Bytes that are taken: pages that were written, and one for each blob.
     pub fn bytes(&self) -> u64 {
         self.0.state.lock().taken()
@@ -326,9 +333,13 @@ impl Disk {
         if state.fails(|faults| faults.read_error) {
             return Err(system(INPUT_OUTPUT).into());
         }
-        let pages = state.file(number)?.live();
+        let file = state.file(number)?;
+        let pages = file.live();
         if offset + len as u64 > pages.len() {
             return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+        }
+        if file.is_spoilt(offset, len as u64) {
+            return Err(system(INPUT_OUTPUT).into());
         }
         out(pages);
         Ok(())

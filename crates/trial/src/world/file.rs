@@ -3,11 +3,11 @@
 //! Changes go to the live bytes at once and wait in a journal. A sync shares the live pages with the durable bytes. A
 //! power failure decides about each waiting change by itself: kept, lost, or torn at sectors.
 
-use super::pages::Pages;
+use super::pages::{PAGE, Pages};
 use commonware_runtime::{BlobVersion, Error, IoBuf};
 use memchr::memmem::Finder;
 use rand::{RngExt, rngs::StdRng};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// What a disk writes whole or not at all, bytes.
 const SECTOR: u64 = 512;
@@ -38,6 +38,8 @@ pub(super) struct File {
     pub(super) created: bool,
     /// A sync failed: nothing is promised any more until the process starts anew.
     pub(super) failed: Option<Error>,
+    /// Pages that cannot be read until they are written again.
+    bad: BTreeSet<u64>,
     live: Pages,
     durable: Pages,
     journal: VecDeque<(u64, Change)>,
@@ -55,6 +57,7 @@ impl File {
             linked: true,
             created: false,
             failed: None,
+            bad: BTreeSet::new(),
             live: Pages::default(),
             durable: Pages::default(),
             journal: VecDeque::new(),
@@ -78,8 +81,21 @@ impl File {
         self.changes
     }
 
+    /// The page at `offset` cannot be read any more.
+    pub(super) fn spoil(&mut self, offset: u64) {
+        self.bad.insert(offset / PAGE as u64);
+    }
+
+    /// Whether any of these bytes cannot be read.
+    pub(super) fn is_spoilt(&self, offset: u64, len: u64) -> bool {
+        self.bad.range(offset / PAGE as u64..(offset + len).div_ceil(PAGE as u64)).next().is_some()
+    }
+
     /// Writes, and makes these bytes durable if `sync`.
     pub(super) fn write(&mut self, offset: u64, bytes: IoBuf, sync: bool) {
+        // Whole pages are given a new place.
+        let written = offset.div_ceil(PAGE as u64)..(offset + bytes.len() as u64) / PAGE as u64;
+        self.bad.retain(|page| !written.contains(page));
         self.live.write(offset, bytes.as_ref());
         if sync {
             self.durable.write(offset, bytes.as_ref());
@@ -172,7 +188,7 @@ impl File {
         // What rots is what the system has written back: nothing that waits may bring the old bytes again.
         self.flush();
         let page = self.live.nth(index)?;
-        let offset = self.live.written_in(page, rng.random_range(0..super::pages::PAGE))?;
+        let offset = self.live.written_in(page, rng.random_range(0..PAGE))?;
         let mask = 1 << rng.random_range(0..8);
         self.live.flip(offset, mask);
         self.durable.flip(offset, mask);

@@ -4,6 +4,7 @@ mod disk;
 mod echo;
 mod machine;
 mod power;
+mod shards;
 mod wires;
 
 use commonware_runtime::{Runner as _, Supervisor as _, deterministic};
