@@ -6,6 +6,7 @@ use crate::{
     cipher::Aes256Gcm,
     frame::{self, Malformed, RequestHeader, Status, ToServer},
     limits::BATCH_MESSAGES,
+    server::Activity,
     session::{Reader, Writer},
 };
 use bytes::Bytes;
@@ -24,6 +25,7 @@ pub(crate) struct Connection<E, H> {
     pub(crate) context: E,
     pub(crate) peer: PublicKey,
     pub(crate) limits: Limits,
+    pub(crate) activity: Arc<Activity>,
     pub(crate) server_bytes: Arc<Semaphore>,
     pub(crate) handler: H,
 }
@@ -70,7 +72,7 @@ impl<E: Context, H: Handler> Connection<E, H> {
         mut reader: Reader<E, I>,
         answers: mpsc::UnboundedSender<Answer>,
     ) -> Reason {
-        let room = Room::new(&self.limits, self.server_bytes.clone());
+        let room = Room::new(&self.limits, &self.activity, self.server_bytes.clone());
         let handling = Handling::default();
         loop {
             let received = match reader.next().await {
@@ -85,6 +87,7 @@ impl<E: Context, H: Handler> Connection<E, H> {
                     return Malformed::IdInUse(header.id).into();
                 }
                 Ok(ToServer::Request(header, body)) => {
+                    self.activity.note(self.context.current());
                     let reserved = room.reserve(body.len(), header.reply_max).await;
                     self.spawn(header, body, reserved, &handling, answers.clone());
                 }
@@ -168,9 +171,9 @@ struct Room {
 }
 
 impl Room {
-    fn new(limits: &Limits, server_bytes: Arc<Semaphore>) -> Self {
+    fn new(limits: &Limits, activity: &Activity, server_bytes: Arc<Semaphore>) -> Self {
         Self {
-            requests: Arc::new(Semaphore::new(limits.requests)),
+            requests: activity.requests.clone(),
             bytes: Arc::new(Semaphore::new(limits.bytes)),
             server_bytes,
         }

@@ -31,7 +31,8 @@ pub struct Limits {
     pub waiting: usize,
     /// Established connections of a server; more are refused.
     pub connections: usize,
-    /// Established connections of one peer; a further one closes the oldest.
+    /// Established connections of one peer, two for each process that has its key. A further one closes the one that
+    /// has been idle for longest, and is refused while none is.
     pub peer_connections: usize,
     /// Handshakes of a server in progress; more are refused.
     pub handshakes: usize,
@@ -62,7 +63,7 @@ impl Default for Limits {
             server_bytes: 1 << 30,
             waiting: 4096,
             connections: 256,
-            peer_connections: 8,
+            peer_connections: 32,
             handshakes: 64,
             handshake_timeout: Duration::from_secs(5),
             clock_skew: Duration::from_secs(10),

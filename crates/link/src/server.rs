@@ -15,11 +15,11 @@ use commonware_runtime::{Handle, IoBufs, Listener};
 use commonware_stream::Upgrader as _;
 use commonware_utils::{channel::oneshot, sync::Mutex};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     future::Future,
     net::SocketAddr,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, info, warn};
@@ -184,7 +184,9 @@ impl<H: Handler> Server<H> {
                 return;
             }
         };
-        let Some((_place, replaced)) = Place::take(&self.established, &peer, &self.limits) else {
+        let activity = Arc::new(Activity::new(&self.limits, context.current()));
+        let taken = Place::take(&self.established, &peer, &self.limits, activity.clone());
+        let Some((_place, replaced)) = taken else {
             warn!(%peer, %address, reason = %Reason::Full, "refused");
             return;
         };
@@ -193,6 +195,7 @@ impl<H: Handler> Server<H> {
             context,
             peer: peer.clone(),
             limits: self.limits,
+            activity,
             server_bytes: self.bytes,
             handler: self.handler,
         };
@@ -207,12 +210,45 @@ impl<H: Handler> Server<H> {
     }
 }
 
-/// The established connections of each peer, oldest first.
+/// What a connection is doing.
+pub(crate) struct Activity {
+    /// Room for requests: all of it is there while there are none.
+    pub(crate) requests: Arc<Semaphore>,
+    requests_max: usize,
+    /// When the last request came, or the connection.
+    last: Mutex<SystemTime>,
+}
+
+impl Activity {
+    fn new(limits: &Limits, now: SystemTime) -> Self {
+        let requests = Arc::new(Semaphore::new(limits.requests));
+        Self { requests, requests_max: limits.requests, last: Mutex::new(now) }
+    }
+
+    /// Notes that a request has come.
+    pub(crate) fn note(&self, now: SystemTime) {
+        *self.last.lock() = now;
+    }
+
+    /// Since when there is nothing to do. `None` while there is.
+    fn idle_since(&self) -> Option<SystemTime> {
+        (self.requests.available_permits() == self.requests_max).then(|| *self.last.lock())
+    }
+}
+
+/// An established connection. Dropping it ends the connection.
+struct Kept {
+    number: u64,
+    activity: Arc<Activity>,
+    _keep: oneshot::Sender<()>,
+}
+
+/// The established connections of each peer.
 #[derive(Default)]
 struct Established {
     next: u64,
     connections: usize,
-    peers: BTreeMap<PublicKey, VecDeque<(u64, oneshot::Sender<()>)>>,
+    peers: BTreeMap<PublicKey, Vec<Kept>>,
 }
 
 /// A connection's place among the established.
@@ -223,18 +259,22 @@ struct Place {
 }
 
 impl Place {
-    /// Takes a place, at the cost of the peer's oldest connection when it has too many, or `None` when the
-    /// server is full. The receiver resolves when the place is lost to a newer connection.
+    /// Takes a place. A peer that has too many connections loses the one that has had nothing to do for longest. `None`
+    /// when all of them have, or when the server is full: processes that share a key must not end each other's
+    /// calls. The receiver resolves when the place is lost to a newer connection.
     fn take(
         established: &Arc<Mutex<Established>>,
         peer: &PublicKey,
         limits: &Limits,
+        activity: Arc<Activity>,
     ) -> Option<(Self, oneshot::Receiver<()>)> {
         let mut places = established.lock();
-        let of_peer = places.peers.get(peer).map_or(0, VecDeque::len);
+        let of_peer = places.peers.get(peer).map_or(0, Vec::len);
         if of_peer >= limits.peer_connections {
-            // Dropping the sender tells the oldest.
-            places.peers.get_mut(peer).and_then(VecDeque::pop_front);
+            let of_peer = places.peers.get_mut(peer)?;
+            let idle = of_peer.iter().enumerate();
+            let idle = idle.filter_map(|(at, kept)| Some((kept.activity.idle_since()?, at)));
+            of_peer.remove(idle.min()?.1);
             places.connections -= 1;
         } else if places.connections >= limits.connections {
             return None;
@@ -243,7 +283,7 @@ impl Place {
         let number = places.next;
         places.next += 1;
         places.connections += 1;
-        places.peers.entry(peer.clone()).or_default().push_back((number, keep));
+        places.peers.entry(peer.clone()).or_default().push(Kept { number, activity, _keep: keep });
         Some((Self { established: established.clone(), peer: peer.clone(), number }, replaced))
     }
 }
@@ -253,7 +293,7 @@ impl Drop for Place {
         let mut places = self.established.lock();
         let Some(of_peer) = places.peers.get_mut(&self.peer) else { return };
         let before = of_peer.len();
-        of_peer.retain(|(number, _)| *number != self.number);
+        of_peer.retain(|kept| kept.number != self.number);
         let left = before - of_peer.len();
         if of_peer.is_empty() {
             places.peers.remove(&self.peer);
