@@ -6,6 +6,7 @@ use crate::{
     frame::Status,
     limits::Limits,
     pieces,
+    room::{Budget, Room},
     session::{MESSAGE_MAX, Upgrade, namespace, upgrade},
 };
 use bytes::Bytes;
@@ -112,7 +113,7 @@ pub fn serve<E: Context, L: Listener, H: Handler>(
         upgrade: upgrade(config.key, &config.limits),
         namespace: namespace(&config.namespace),
         handshakes: Arc::new(Semaphore::new(config.limits.handshakes)),
-        bytes: Arc::new(Semaphore::new(config.limits.server_bytes)),
+        bytes: Budget::new(config.limits.server_bytes),
         established: Arc::new(Mutex::new(Established::default())),
         limits: config.limits,
         handler,
@@ -126,7 +127,7 @@ struct Server<H> {
     upgrade: Upgrade,
     namespace: Vec<u8>,
     handshakes: Arc<Semaphore>,
-    bytes: Arc<Semaphore>,
+    bytes: Budget,
     established: Arc<Mutex<Established>>,
     limits: Limits,
     handler: H,
@@ -186,7 +187,7 @@ impl<H: Handler> Server<H> {
         };
         let activity = Arc::new(Activity::new(&self.limits, context.current()));
         let taken = Place::take(&self.established, &peer, &self.limits, activity.clone());
-        let Some((_place, replaced)) = taken else {
+        let Some((place, replaced)) = taken else {
             warn!(%peer, %address, reason = %Reason::Full, "refused");
             return;
         };
@@ -194,9 +195,9 @@ impl<H: Handler> Server<H> {
         let connection = Connection {
             context,
             peer: peer.clone(),
-            limits: self.limits,
+            limits: self.limits.clone(),
+            room: Room::new(&self.limits, activity.requests.clone(), place.budget.clone(), self.bytes),
             activity,
-            server_bytes: self.bytes,
             handler: self.handler,
         };
         let reason = select! {
@@ -248,7 +249,13 @@ struct Kept {
 struct Established {
     next: u64,
     connections: usize,
-    peers: BTreeMap<PublicKey, Vec<Kept>>,
+    peers: BTreeMap<PublicKey, Peer>,
+}
+
+/// A peer that has connections.
+struct Peer {
+    connections: Vec<Kept>,
+    budget: Budget,
 }
 
 /// A connection's place among the established.
@@ -256,6 +263,8 @@ struct Place {
     established: Arc<Mutex<Established>>,
     peer: PublicKey,
     number: u64,
+    /// What its peer may have in flight.
+    budget: Budget,
 }
 
 impl Place {
@@ -269,9 +278,9 @@ impl Place {
         activity: Arc<Activity>,
     ) -> Option<(Self, oneshot::Receiver<()>)> {
         let mut places = established.lock();
-        let of_peer = places.peers.get(peer).map_or(0, Vec::len);
+        let of_peer = places.peers.get(peer).map_or(0, |peer| peer.connections.len());
         if of_peer >= limits.peer_connections {
-            let of_peer = places.peers.get_mut(peer)?;
+            let of_peer = &mut places.peers.get_mut(peer)?.connections;
             let idle = of_peer.iter().enumerate();
             let idle = idle.filter_map(|(at, kept)| Some((kept.activity.idle_since()?, at)));
             of_peer.remove(idle.min()?.1);
@@ -283,15 +292,19 @@ impl Place {
         let number = places.next;
         places.next += 1;
         places.connections += 1;
-        places.peers.entry(peer.clone()).or_default().push(Kept { number, activity, _keep: keep });
-        Some((Self { established: established.clone(), peer: peer.clone(), number }, replaced))
+        let new = || Peer { connections: Vec::new(), budget: Budget::new(limits.peer_bytes) };
+        let of_peer = places.peers.entry(peer.clone()).or_insert_with(new);
+        of_peer.connections.push(Kept { number, activity, _keep: keep });
+        let (established, peer, budget) = (established.clone(), peer.clone(), of_peer.budget.clone());
+        Some((Self { established, peer, number, budget }, replaced))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut places = self.established.lock();
-        let Some(of_peer) = places.peers.get_mut(&self.peer) else { return };
+        let Some(peer) = places.peers.get_mut(&self.peer) else { return };
+        let of_peer = &mut peer.connections;
         let before = of_peer.len();
         of_peer.retain(|kept| kept.number != self.number);
         let left = before - of_peer.len();
