@@ -146,6 +146,8 @@ pub struct Config<I, V> {
 pub struct References {
     /// Height of the block.
     pub height: u64,
+    /// Its time, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
     /// The manifests.
     pub manifests: Vec<Manifest>,
 }
@@ -473,9 +475,9 @@ impl<I: Derived> Follower<I> {
             self.index.follow(&block);
         }
         if height > self.referenced_height {
-            let manifests = manifests(&block);
+            let (time_ms, manifests) = (block.header.time_ms, manifests(&block));
             // A closed channel means that the node is shutting down.
-            let _ = self.references.send(References { height, manifests }).await;
+            let _ = self.references.send(References { height, time_ms, manifests }).await;
             self.referenced_height = height;
         }
         let ids: Vec<_> = block.transactions.iter().map(|signed| signed.transaction.id()).collect();

@@ -7,8 +7,8 @@ use proof::{
     Digest, Genesis, Manifest, SignedTransaction,
     availability::CertificateError,
     limits::{
-        CHUNK_LENGTH, CHUNK_TAG_LENGTH, DIRECT_CHUNKS_MAX, INLINE_MAX, PAGE_CHUNKS_MAX, PART_NUMBER_MAX,
-        SEALED_MAX, TRANSACTION_BYTES_MAX,
+        CERTIFICATE_AGE_MS_MAX, CHUNK_LENGTH, CHUNK_TAG_LENGTH, DIRECT_CHUNKS_MAX, INLINE_MAX,
+        PAGE_CHUNKS_MAX, PART_NUMBER_MAX, SEALED_MAX, TRANSACTION_BYTES_MAX,
     },
     transaction::{Attachment, Body, Operation, Payload, Place, Stored, Target},
     wire::{DecodeExt, EncodeSize, Error},
@@ -60,6 +60,11 @@ pub enum Inadmissible {
     /// A manifest's chunks do not add up to the ciphertext.
     #[error("a manifest's chunks do not add up to {0} bytes of ciphertext")]
     ManifestLength(u64),
+    /// It may be executed when nodes no longer keep what a certificate says they hold.
+    #[error(
+        "a certificate is of time {0} ms, more than an hour before the transaction expires: have the nodes certify the manifest again"
+    )]
+    CertificateOld(u64),
     /// The signature is not the signer's.
     #[error("the transaction's signature does not verify")]
     Signature,
@@ -79,6 +84,7 @@ pub fn admit(signed: &SignedTransaction, genesis: &Genesis, network: Digest) -> 
         return Err(Inadmissible::Attachments);
     }
     for (stored, body) in stored(signed) {
+        check_age(signed, stored)?;
         check_manifest(signed, stored, body)?;
     }
     if !transaction.verify(&signed.signature) {
@@ -163,6 +169,15 @@ fn check_sealed(sealed: &Attachment) -> Result<(), Inadmissible> {
     } else {
         Ok(())
     }
+}
+
+/// The transaction expires while every node that signed still keeps what the chain does not refer to.
+fn check_age(signed: &SignedTransaction, stored: &Stored) -> Result<(), Inadmissible> {
+    let time_ms = stored.certificate.time_ms;
+    if signed.transaction.expires_ms > time_ms.saturating_add(CERTIFICATE_AGE_MS_MAX) {
+        return Err(Inadmissible::CertificateOld(time_ms));
+    }
+    Ok(())
 }
 
 /// The manifest decodes, can be, and lists as many bytes as the body states.

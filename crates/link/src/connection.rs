@@ -6,6 +6,8 @@ use crate::{
     cipher::Aes256Gcm,
     frame::{self, Malformed, RequestHeader, Status, ToServer},
     limits::BATCH_MESSAGES,
+    room::{Reserved, Room},
+    server::Activity,
     session::{Reader, Writer},
 };
 use bytes::Bytes;
@@ -18,13 +20,13 @@ use commonware_utils::{
     sync::Mutex,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(crate) struct Connection<E, H> {
     pub(crate) context: E,
     pub(crate) peer: PublicKey,
     pub(crate) limits: Limits,
-    pub(crate) server_bytes: Arc<Semaphore>,
+    pub(crate) activity: Arc<Activity>,
+    pub(crate) room: Room,
     pub(crate) handler: H,
 }
 
@@ -32,13 +34,6 @@ pub(crate) struct Connection<E, H> {
 struct Answer {
     frame: IoBufs,
     _reserved: Reserved,
-}
-
-/// Room for one request, held until its response is written.
-struct Reserved {
-    _request: OwnedSemaphorePermit,
-    _bytes: OwnedSemaphorePermit,
-    _server_bytes: OwnedSemaphorePermit,
 }
 
 /// Requests being handled. Dropping a sender cancels its request.
@@ -70,7 +65,6 @@ impl<E: Context, H: Handler> Connection<E, H> {
         mut reader: Reader<E, I>,
         answers: mpsc::UnboundedSender<Answer>,
     ) -> Reason {
-        let room = Room::new(&self.limits, self.server_bytes.clone());
         let handling = Handling::default();
         loop {
             let received = match reader.next().await {
@@ -85,7 +79,8 @@ impl<E: Context, H: Handler> Connection<E, H> {
                     return Malformed::IdInUse(header.id).into();
                 }
                 Ok(ToServer::Request(header, body)) => {
-                    let reserved = room.reserve(body.len(), header.reply_max).await;
+                    self.activity.note(self.context.current());
+                    let reserved = self.room.reserve(body.len(), header.reply_max).await;
                     self.spawn(header, body, reserved, &handling, answers.clone());
                 }
                 Err(malformed) => return malformed.into(),
@@ -156,34 +151,6 @@ async fn write<E: Context, O: Sink>(
         };
         if let Err(reason) = written {
             return reason;
-        }
-    }
-}
-
-/// The room of one connection, within that of the server.
-struct Room {
-    requests: Arc<Semaphore>,
-    bytes: Arc<Semaphore>,
-    server_bytes: Arc<Semaphore>,
-}
-
-impl Room {
-    fn new(limits: &Limits, server_bytes: Arc<Semaphore>) -> Self {
-        Self {
-            requests: Arc::new(Semaphore::new(limits.requests)),
-            bytes: Arc::new(Semaphore::new(limits.bytes)),
-            server_bytes,
-        }
-    }
-
-    /// Waits until a request and its response fit, first into the connection's room, then into the server's,
-    /// so that one connection waits at most once for the latter.
-    async fn reserve(&self, request: usize, reply_max: u32) -> Reserved {
-        let bytes = u32::try_from(request).expect("one body at most") + reply_max;
-        Reserved {
-            _request: self.requests.clone().acquire_owned().await.expect("never closed"),
-            _bytes: self.bytes.clone().acquire_many_owned(bytes).await.expect("never closed"),
-            _server_bytes: self.server_bytes.clone().acquire_many_owned(bytes).await.expect("never closed"),
         }
     }
 }

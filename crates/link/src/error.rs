@@ -61,7 +61,7 @@ pub enum Reason {
     /// The peer broke the protocol.
     #[error("malformed: {0}")]
     Malformed(#[from] Malformed),
-    /// A server closed the connection because its peer opened newer ones.
+    /// A server closed the connection, which was idle, because its peer opened newer ones.
     #[error("replaced by a newer connection of this peer")]
     Replaced,
     /// A server has as many connections as it takes.

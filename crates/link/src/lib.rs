@@ -31,8 +31,10 @@
 //!
 //! A call reserves its request's length plus the longest response it takes, at both ends, until it is
 //! answered. A client waits when [`Limits::requests`] or [`Limits::bytes`] are reserved; a server then stops
-//! reading, which a client with the same limits never brings about. So a parked request costs a place and its
-//! reservation and delays nobody. A client keeps two connections to its peer, so that control messages never
+//! reading, which one client with the same limits never brings about. A server also bounds what all
+//! connections of one peer reserve ([`Limits::peer_bytes`]), and all together; small requests have a share of
+//! their own of both. So a parked request costs a place and its reservation, and delays nobody but, when a
+//! peer has very many, that peer. A client keeps two connections to its peer, so that control messages never
 //! queue behind bulk data: see [`Lane`].
 //!
 //! # Failures
@@ -56,6 +58,7 @@ mod dialer;
 mod error;
 mod frame;
 mod limits;
+mod room;
 mod server;
 mod session;
 

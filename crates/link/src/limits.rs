@@ -1,6 +1,7 @@
 //! Every bound of a link, with what it costs. Both ends use one [`Limits`]; a client never sends what a
 //! server with the same limits would make it wait for.
 
+use crate::room::Budget;
 use std::time::Duration;
 
 /// Bytes of a request's or response's body. A chunk's shard is at most 1 MiB; pages and blocks fit too.
@@ -11,6 +12,9 @@ pub const BULK_FROM: usize = 64 << 10;
 
 /// Bytes of response reserved for a call on a control lane, unless the lane says otherwise.
 pub const CONTROL_REPLY_MAX: usize = 16 << 10;
+
+/// A request shorter than [`BULK_FROM`] that reserves no longer a response is small: it has room of its own.
+pub(crate) const SMALL_REPLY_MAX: usize = 64 << 10;
 
 /// Bytes sealed into one write. Bounds the sealing buffer; a longer message is a write of its own.
 pub(crate) const BATCH_BYTES: usize = 256 << 10;
@@ -25,13 +29,16 @@ pub struct Limits {
     pub requests: usize,
     /// Bytes in flight per connection: of each request its body and the response it reserves.
     pub bytes: usize,
+    /// Bytes in flight over all connections of a peer. Of these and of the next an eighth is for small requests.
+    pub peer_bytes: usize,
     /// Bytes in flight over all connections of a server.
     pub server_bytes: usize,
     /// Calls of a client waiting for the two bounds above; more are answered `Overloaded`.
     pub waiting: usize,
     /// Established connections of a server; more are refused.
     pub connections: usize,
-    /// Established connections of one peer; a further one closes the oldest.
+    /// Established connections of one peer, two for each process that has its key. A further one closes the one that
+    /// has been idle for longest, and is refused while none is.
     pub peer_connections: usize,
     /// Handshakes of a server in progress; more are refused.
     pub handshakes: usize,
@@ -59,10 +66,11 @@ impl Default for Limits {
         Self {
             requests: 1024,
             bytes: 64 << 20,
+            peer_bytes: 128 << 20,
             server_bytes: 1 << 30,
             waiting: 4096,
             connections: 256,
-            peer_connections: 8,
+            peer_connections: 32,
             handshakes: 64,
             handshake_timeout: Duration::from_secs(5),
             clock_skew: Duration::from_secs(10),
@@ -82,11 +90,12 @@ impl Limits {
         assert!(self.requests > 0 && self.connections > 0 && self.handshakes > 0);
         assert!(self.peer_connections >= 2, "a client keeps two connections");
         // The largest call must fit alone, or it would wait forever.
-        assert!(self.bytes >= 2 * BODY_MAX && self.server_bytes >= self.bytes);
+        assert!(self.bytes >= 2 * BODY_MAX && self.server_bytes >= self.peer_bytes);
+        assert!(Budget::largest(self.peer_bytes) >= 2 * BODY_MAX);
         assert!(self.server_bytes <= u32::MAX as usize, "reservations are counted in u32");
         assert!(self.keepalive * 2 < self.silence);
         assert!(self.backoff_min > Duration::ZERO && self.backoff_min <= self.backoff_max);
     }
 }
 
-const _: () = assert!(CONTROL_REPLY_MAX <= BODY_MAX && BULK_FROM <= BODY_MAX);
+const _: () = assert!(CONTROL_REPLY_MAX <= SMALL_REPLY_MAX && BULK_FROM <= BODY_MAX);

@@ -6,6 +6,7 @@ use crate::{
     frame::Status,
     limits::Limits,
     pieces,
+    room::{Budget, Room},
     session::{MESSAGE_MAX, Upgrade, namespace, upgrade},
 };
 use bytes::Bytes;
@@ -15,11 +16,11 @@ use commonware_runtime::{Handle, IoBufs, Listener};
 use commonware_stream::Upgrader as _;
 use commonware_utils::{channel::oneshot, sync::Mutex};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     future::Future,
     net::SocketAddr,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, info, warn};
@@ -112,7 +113,7 @@ pub fn serve<E: Context, L: Listener, H: Handler>(
         upgrade: upgrade(config.key, &config.limits),
         namespace: namespace(&config.namespace),
         handshakes: Arc::new(Semaphore::new(config.limits.handshakes)),
-        bytes: Arc::new(Semaphore::new(config.limits.server_bytes)),
+        bytes: Budget::new(config.limits.server_bytes),
         established: Arc::new(Mutex::new(Established::default())),
         limits: config.limits,
         handler,
@@ -126,7 +127,7 @@ struct Server<H> {
     upgrade: Upgrade,
     namespace: Vec<u8>,
     handshakes: Arc<Semaphore>,
-    bytes: Arc<Semaphore>,
+    bytes: Budget,
     established: Arc<Mutex<Established>>,
     limits: Limits,
     handler: H,
@@ -184,7 +185,9 @@ impl<H: Handler> Server<H> {
                 return;
             }
         };
-        let Some((_place, replaced)) = Place::take(&self.established, &peer, &self.limits) else {
+        let activity = Arc::new(Activity::new(&self.limits, context.current()));
+        let taken = Place::take(&self.established, &peer, &self.limits, activity.clone());
+        let Some((place, replaced)) = taken else {
             warn!(%peer, %address, reason = %Reason::Full, "refused");
             return;
         };
@@ -192,8 +195,9 @@ impl<H: Handler> Server<H> {
         let connection = Connection {
             context,
             peer: peer.clone(),
-            limits: self.limits,
-            server_bytes: self.bytes,
+            limits: self.limits.clone(),
+            room: Room::new(&self.limits, activity.requests.clone(), place.budget.clone(), self.bytes),
+            activity,
             handler: self.handler,
         };
         let reason = select! {
@@ -207,12 +211,51 @@ impl<H: Handler> Server<H> {
     }
 }
 
-/// The established connections of each peer, oldest first.
+/// What a connection is doing.
+pub(crate) struct Activity {
+    /// Room for requests: all of it is there while there are none.
+    pub(crate) requests: Arc<Semaphore>,
+    requests_max: usize,
+    /// When the last request came, or the connection.
+    last: Mutex<SystemTime>,
+}
+
+impl Activity {
+    fn new(limits: &Limits, now: SystemTime) -> Self {
+        let requests = Arc::new(Semaphore::new(limits.requests));
+        Self { requests, requests_max: limits.requests, last: Mutex::new(now) }
+    }
+
+    /// Notes that a request has come.
+    pub(crate) fn note(&self, now: SystemTime) {
+        *self.last.lock() = now;
+    }
+
+    /// Since when there is nothing to do. `None` while there is.
+    fn idle_since(&self) -> Option<SystemTime> {
+        (self.requests.available_permits() == self.requests_max).then(|| *self.last.lock())
+    }
+}
+
+/// An established connection. Dropping it ends the connection.
+struct Kept {
+    number: u64,
+    activity: Arc<Activity>,
+    _keep: oneshot::Sender<()>,
+}
+
+/// The established connections of each peer.
 #[derive(Default)]
 struct Established {
     next: u64,
     connections: usize,
-    peers: BTreeMap<PublicKey, VecDeque<(u64, oneshot::Sender<()>)>>,
+    peers: BTreeMap<PublicKey, Peer>,
+}
+
+/// A peer that has connections.
+struct Peer {
+    connections: Vec<Kept>,
+    budget: Budget,
 }
 
 /// A connection's place among the established.
@@ -220,21 +263,27 @@ struct Place {
     established: Arc<Mutex<Established>>,
     peer: PublicKey,
     number: u64,
+    /// What its peer may have in flight.
+    budget: Budget,
 }
 
 impl Place {
-    /// Takes a place, at the cost of the peer's oldest connection when it has too many, or `None` when the
-    /// server is full. The receiver resolves when the place is lost to a newer connection.
+    /// Takes a place. A peer that has too many connections loses the one that has had nothing to do for longest. `None`
+    /// when all of them have, or when the server is full: processes that share a key must not end each other's
+    /// calls. The receiver resolves when the place is lost to a newer connection.
     fn take(
         established: &Arc<Mutex<Established>>,
         peer: &PublicKey,
         limits: &Limits,
+        activity: Arc<Activity>,
     ) -> Option<(Self, oneshot::Receiver<()>)> {
         let mut places = established.lock();
-        let of_peer = places.peers.get(peer).map_or(0, VecDeque::len);
+        let of_peer = places.peers.get(peer).map_or(0, |peer| peer.connections.len());
         if of_peer >= limits.peer_connections {
-            // Dropping the sender tells the oldest.
-            places.peers.get_mut(peer).and_then(VecDeque::pop_front);
+            let of_peer = &mut places.peers.get_mut(peer)?.connections;
+            let idle = of_peer.iter().enumerate();
+            let idle = idle.filter_map(|(at, kept)| Some((kept.activity.idle_since()?, at)));
+            of_peer.remove(idle.min()?.1);
             places.connections -= 1;
         } else if places.connections >= limits.connections {
             return None;
@@ -243,17 +292,21 @@ impl Place {
         let number = places.next;
         places.next += 1;
         places.connections += 1;
-        places.peers.entry(peer.clone()).or_default().push_back((number, keep));
-        Some((Self { established: established.clone(), peer: peer.clone(), number }, replaced))
+        let new = || Peer { connections: Vec::new(), budget: Budget::new(limits.peer_bytes) };
+        let of_peer = places.peers.entry(peer.clone()).or_insert_with(new);
+        of_peer.connections.push(Kept { number, activity, _keep: keep });
+        let (established, peer, budget) = (established.clone(), peer.clone(), of_peer.budget.clone());
+        Some((Self { established, peer, number, budget }, replaced))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut places = self.established.lock();
-        let Some(of_peer) = places.peers.get_mut(&self.peer) else { return };
+        let Some(peer) = places.peers.get_mut(&self.peer) else { return };
+        let of_peer = &mut peer.connections;
         let before = of_peer.len();
-        of_peer.retain(|(number, _)| *number != self.number);
+        of_peer.retain(|kept| kept.number != self.number);
         let left = before - of_peer.len();
         if of_peer.is_empty() {
             places.peers.remove(&self.peer);

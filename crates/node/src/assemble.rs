@@ -25,7 +25,11 @@ use shards::{
     Client as ShardClient, ClientLimits, Healer, HealerConfig, ScrubPace, Server as ShardServer,
     ServerConfig, ShardStore, StoreConfig, StoreError,
 };
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tracing::{error, info, warn};
 
 /// Blocks' references on their way to the shard store.
@@ -236,20 +240,25 @@ impl<S: Store> Derived for Indexer<S> {
 }
 
 /// Tells the shard store what the chain refers to, and has it drop what nothing does.
+///
+/// It is too late to refer to something when the chain's time says so (see `proof::availability`), whatever this node's
+/// clock says: the chain may have stood still for long, or this node may be far behind it.
 async fn keep<E: Context>(context: E, store: ShardStore<E>, mut referenced: mpsc::Receiver<References>) {
     let mut collect_at = context.current() + COLLECT_EVERY;
+    let mut chain_time = SystemTime::UNIX_EPOCH;
     loop {
         commonware_macros::select! {
             references = referenced.recv() => {
-                let Some(References { height, manifests }) = references else { return };
+                let Some(References { height, time_ms, manifests }) = references else { return };
                 match store.reference(height, &manifests).await {
                     // They are known, and written with later ones.
                     Err(StoreError::Full) => warn!(height, "no room for what the chain refers to"),
                     kept => kept.expect("references can be written, or the store is not to be used"),
                 }
+                chain_time = SystemTime::UNIX_EPOCH + Duration::from_millis(time_ms);
             },
             _ = context.sleep_until(collect_at) => {
-                match store.collect(context.current()).await {
+                match store.collect(context.current().min(chain_time)).await {
                     Ok(collected) => info!(?collected, "collected what nothing refers to"),
                     Err(error) => warn!(%error, "could not collect what nothing refers to"),
                 }

@@ -1,6 +1,6 @@
 //! A node's configuration: one TOML file, paths in it relative to that file.
 
-use proof::{Genesis, PublicKey, SecretKey};
+use proof::{Genesis, PublicKey, SecretKey, limits::GRACE_MS_MIN};
 use serde::{Deserialize, Serialize};
 use shards::ScrubPace;
 use std::{
@@ -63,7 +63,7 @@ pub struct Peer {
 pub struct Shards {
     /// Bytes of a preallocated segment.
     pub segment_bytes: u64,
-    /// Seconds that shards which no transaction refers to are kept.
+    /// Seconds that shards which no transaction refers to are kept: two hours at least.
     pub grace_seconds: u64,
     /// Bytes that shards may take in all, and two segments more for what frees space; none: as much as the disk has.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -148,6 +148,11 @@ pub enum ConfigError {
         "votes_directory {0} is below the node's directory: whoever deletes that would take the node's vote too. Choose a place apart from it"
     )]
     Votes(PathBuf),
+    /// Shards might be dropped to which a transaction may still refer.
+    #[error(
+        "grace_seconds = {0} is too short: transactions may refer to shards more than an hour after they were put. Set it to 7200 or more, or leave it out for 24 hours"
+    )]
+    Grace(u64),
     /// The key is of no member.
     #[error("the key {0} is of no node of this network. Use the key file that belongs to this configuration")]
     NotMember(PublicKey),
@@ -184,6 +189,9 @@ impl Config {
         let (votes, directory) = (plain(&config.votes()), plain(&config.directory));
         if votes.starts_with(directory) {
             return Err(ConfigError::Votes(votes));
+        }
+        if config.shards.grace_seconds < GRACE_MS_MIN / 1000 {
+            return Err(ConfigError::Grace(config.shards.grace_seconds));
         }
         let genesis = load_genesis(&config.genesis)?;
         let key = load_key(&config.key)?;

@@ -128,6 +128,22 @@ proptest! {
     }
 }
 
+/// What nodes have just signed for is not to be dropped before a transaction can refer to it.
+#[test]
+fn the_grace_period_has_a_minimum() {
+    let base = tempfile::tempdir().unwrap();
+    let path = base.path().join("node.toml");
+    let load = |seconds: u64| {
+        let text = COMPLETE.replace("grace_seconds = 2", &format!("grace_seconds = {seconds}"));
+        fs::write(&path, text).unwrap();
+        Config::load(&path).unwrap_err()
+    };
+    for short in [0, 2, 7199] {
+        assert!(matches!(load(short), ConfigError::Grace(seconds) if seconds == short));
+    }
+    assert!(matches!(load(7200), ConfigError::Read { .. }), "only the files are missing");
+}
+
 #[test]
 fn files_that_are_no_configuration() {
     let base = tempfile::tempdir().unwrap();

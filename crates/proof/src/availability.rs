@@ -3,6 +3,14 @@
 //! A node signs a storage receipt over a manifest's id when every page and its own shard of every chunk of that
 //! manifest are on its disk and synced. 2f + 1 receipts make the certificate: at least f + 1 honest nodes hold their
 //! shards, and any f + 1 shards give a chunk back.
+//!
+//! A node keeps for its grace period what it signed for, and for good once the chain refers to it. So that the chain
+//! never refers to what honest nodes were free to drop, receipts name a time. Whoever asks for them chooses it, the
+//! same for a whole certificate; a node signs only if its clock is within [`CERTIFICATE_CLOCK_MS_MAX`] of it; and a
+//! transaction with the certificate expires within [`CERTIFICATE_AGE_MS_MAX`] after it.
+//!
+//! [`CERTIFICATE_CLOCK_MS_MAX`]: crate::limits::CERTIFICATE_CLOCK_MS_MAX
+//! [`CERTIFICATE_AGE_MS_MAX`]: crate::limits::CERTIFICATE_AGE_MS_MAX
 
 use crate::{
     Committee, Digest, PublicKey, SecretKey, Signature,
@@ -18,6 +26,7 @@ crate::wire_struct! {
         network: Digest,
         epoch: u64,
         manifest: Digest,
+        time_ms: u64,
     }
 }
 
@@ -32,15 +41,30 @@ crate::wire_struct! {
 }
 
 impl StorageReceipt {
-    /// Signs for the node at index `node`. Only after the sync.
-    pub fn sign(network: Digest, epoch: u64, manifest: Digest, node: u8, key: &SecretKey) -> Self {
-        let message = Statement { network, epoch, manifest }.encode();
+    /// Signs for the node at index `node`. Only after the sync, and only when its clock is about `time_ms`.
+    pub fn sign(
+        network: Digest,
+        epoch: u64,
+        manifest: Digest,
+        time_ms: u64,
+        node: u8,
+        key: &SecretKey,
+    ) -> Self {
+        let message = Statement { network, epoch, manifest, time_ms }.encode();
         Self { node, signature: key.sign(NAMESPACE, &message) }
     }
 
-    /// Whether this is the signature of `key` over the manifest.
-    pub fn verify(&self, network: Digest, epoch: u64, manifest: Digest, key: &PublicKey) -> bool {
-        key.verify(NAMESPACE, &Statement { network, epoch, manifest }.encode(), &self.signature)
+    /// Whether this is the signature of `key` over the manifest at that time.
+    pub fn verify(
+        &self,
+        network: Digest,
+        epoch: u64,
+        manifest: Digest,
+        time_ms: u64,
+        key: &PublicKey,
+    ) -> bool {
+        let message = Statement { network, epoch, manifest, time_ms }.encode();
+        key.verify(NAMESPACE, &message, &self.signature)
     }
 }
 
@@ -49,6 +73,8 @@ crate::wire_struct! {
     pub struct AvailabilityCertificate {
         /// The epoch whose committee signed.
         pub epoch: u64,
+        /// The time that all receipts are of, in milliseconds since the Unix epoch.
+        pub time_ms: u64,
         /// Receipts, by ascending node index.
         pub receipts: List<StorageReceipt, NODES_MAX>,
     }
@@ -77,12 +103,13 @@ pub enum CertificateError {
 }
 
 impl AvailabilityCertificate {
-    /// Gathers receipts, in any order, into a certificate. It may still fail [`Self::verify`].
-    pub fn new(epoch: u64, mut receipts: Vec<StorageReceipt>) -> Self {
+    /// Gathers receipts of one time, in any order, into a certificate. It may still fail [`Self::verify`].
+    pub fn new(epoch: u64, time_ms: u64, mut receipts: Vec<StorageReceipt>) -> Self {
         receipts.sort_by_key(|receipt| receipt.node);
         receipts.dedup_by_key(|receipt| receipt.node);
         Self {
             epoch,
+            time_ms,
             receipts: List::new(receipts).expect("at most one receipt a node index that fits a committee"),
         }
     }
@@ -105,7 +132,7 @@ impl AvailabilityCertificate {
         }
         for receipt in self.receipts.iter() {
             let key = committee.nodes().get(receipt.node as usize).ok_or(CertificateError::Signers)?;
-            if !receipt.verify(network, self.epoch, manifest, key) {
+            if !receipt.verify(network, self.epoch, manifest, self.time_ms, key) {
                 return Err(CertificateError::Signature(receipt.node));
             }
         }

@@ -40,6 +40,13 @@ pub const EXPIRY_AHEAD_MS_MAX: u64 = 10 * 60 * 1000;
 pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// How far ahead a version's retention may end, in milliseconds: ten years. Whoever wants more extends it in time.
 pub const RETENTION_MS_MAX: u64 = 3660 * DAY_MS;
+/// How far a certificate's time may be from the clock of a node that signs for it, in milliseconds.
+pub const CERTIFICATE_CLOCK_MS_MAX: u64 = 10 * 60 * 1000;
+/// How long after a certificate's time a transaction that brings it may expire, in milliseconds.
+pub const CERTIFICATE_AGE_MS_MAX: u64 = 60 * 60 * 1000;
+/// The shortest grace period of a node, in milliseconds. What a node signed for is referred to by a block whose time is
+/// at most [`CERTIFICATE_CLOCK_MS_MAX`] and [`CERTIFICATE_AGE_MS_MAX`] later, or never.
+pub const GRACE_MS_MIN: u64 = 2 * 60 * 60 * 1000;
 /// Headers between a block and the descendant whose certificate finalizes it.
 pub const HEADER_CHAIN_MAX: usize = 64;
 
@@ -48,4 +55,6 @@ const _: () = {
     assert!(INLINE_MAX + SEALED_MAX < TRANSACTION_BYTES_MAX);
     assert!(PAGES_MAX * (32 + 8 + 4) + SEALED_MAX + 64 * 1024 < TRANSACTION_BYTES_MAX);
     assert!(PAGE_BYTES_MAX < 512 * 1024);
+    assert!(CERTIFICATE_CLOCK_MS_MAX + CERTIFICATE_AGE_MS_MAX < GRACE_MS_MIN);
+    assert!(EXPIRY_AHEAD_MS_MAX < CERTIFICATE_AGE_MS_MAX);
 };

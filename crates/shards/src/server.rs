@@ -5,12 +5,13 @@
 
 use crate::{
     store::{Context, ShardStore, StoreError},
-    wire::{self, REASON_MAX, Request, Response, Shard},
+    wire::{self, Certify, REASON_MAX, Request, Response, Shard},
 };
 use blob::Code;
 use bytes::Bytes;
 use proof::{
-    Committee, Digest, Manifest, SecretKey, StorageReceipt,
+    Committee, Digest, SecretKey, StorageReceipt,
+    limits::CERTIFICATE_CLOCK_MS_MAX,
     wire::{DecodeExt, Encode, Octets},
 };
 use std::sync::Arc;
@@ -63,7 +64,7 @@ impl<E: Context> Server<E> {
         let answer = match request {
             Request::PutShard(shard) => self.put_shard(shard).await,
             Request::PutPage(page) => self.store.put_page(page.bytes().clone()).await.map(|_| Response::Done),
-            Request::Certify(manifest) => self.certify(&manifest).await,
+            Request::Certify(certify) => self.certify(&certify).await,
             Request::GetShard(chunk) => match self.store.read(&chunk).await {
                 Ok(Some(shard)) => {
                     return link::Response::ok(wire::shard_response(
@@ -103,15 +104,23 @@ impl<E: Context> Server<E> {
         Ok(Response::Done)
     }
 
-    /// Signs for a manifest all of which is here, once it is synced.
-    async fn certify(&self, manifest: &Manifest) -> Result<Response, StoreError> {
+    /// Signs for a manifest all of which is here, once it is synced. Its grace period starts anew after the look at the
+    /// clock, so it is kept at least as long as the receipt's time makes others believe.
+    async fn certify(&self, certify: &Certify) -> Result<Response, StoreError> {
+        let Certify { time_ms, manifest } = certify;
+        if self.store.now_ms().abs_diff(*time_ms) > CERTIFICATE_CLOCK_MS_MAX {
+            return Ok(refused(
+                "the clocks of the gateway and of the node are more than 10 minutes apart: set them by NTP",
+            ));
+        }
         let missing = self.store.missing(manifest).await?;
         if !missing.is_empty() {
             return Ok(Response::Missing(missing));
         }
         self.store.sync().await?;
         let ServerConfig { network, committee, node, key } = &*self.config;
-        Ok(Response::Receipt(StorageReceipt::sign(*network, committee.epoch(), manifest.id(), *node, key)))
+        let (epoch, manifest) = (committee.epoch(), manifest.id());
+        Ok(Response::Receipt(StorageReceipt::sign(*network, epoch, manifest, *time_ms, *node, key)))
     }
 }
 

@@ -61,6 +61,17 @@ proof::wire_struct! {
     }
 }
 
+proof::wire_struct! {
+    /// What a node is to sign for.
+    pub struct Certify {
+        /// The certificate's time. The node refuses if its clock is further from it than
+        /// [`CERTIFICATE_CLOCK_MS_MAX`](proof::limits::CERTIFICATE_CLOCK_MS_MAX).
+        pub time_ms: u64,
+        /// The manifest.
+        pub manifest: Manifest,
+    }
+}
+
 proof::wire_enum! {
     /// What a gateway, or another node, asks of a node.
     pub enum Request {
@@ -69,7 +80,7 @@ proof::wire_enum! {
         /// Store this page.
         1 => PutPage(page: Octets<PAGE_BYTES_MAX>),
         /// Sign for this manifest, once all of it is synced.
-        2 => Certify(manifest: Manifest),
+        2 => Certify(certify: Certify),
         /// Give your shard of this chunk.
         3 => GetShard(chunk: Digest),
         /// Give this page.

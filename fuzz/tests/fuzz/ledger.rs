@@ -29,6 +29,9 @@ fn body(ciphertext_length: u64, payload: Payload) -> Body {
     Body { ciphertext_length, content: Digest([9; 32]), sealed: Attachment::of(SEALED), payload }
 }
 
+/// When nodes signed for it.
+const CERTIFIED_MS: u64 = 1_800_000_000_000;
+
 /// A manifest of two chunks, with the certificate for it.
 fn stored() -> (Bytes, Body) {
     let length = (1 << 20) + 5;
@@ -37,9 +40,11 @@ fn stored() -> (Bytes, Body) {
     let manifest = Manifest::Direct(page.expect("a page"));
     let (network, id) = (GENESIS.id(), manifest.id());
     let keys = nodes(1);
-    let receipts =
-        keys.iter().enumerate().map(|(at, key)| StorageReceipt::sign(network, 0, id, at as u8, key));
-    let certificate = AvailabilityCertificate::new(0, receipts.take(3).collect());
+    let receipts = keys
+        .iter()
+        .enumerate()
+        .map(|(at, key)| StorageReceipt::sign(network, 0, id, CERTIFIED_MS, at as u8, key));
+    let certificate = AvailabilityCertificate::new(0, CERTIFIED_MS, receipts.take(3).collect());
     let encoded = manifest.encode();
     let stored = Stored { manifest: Attachment::of(&encoded), certificate };
     (encoded, body(length + 2 * 16, Payload::Stored(stored)))

@@ -90,21 +90,26 @@ fn relinked(mut block: FinalizedHeader) -> FinalizedHeader {
 }
 
 const MANIFEST: Digest = Digest([2; 32]);
+const CERTIFIED_MS: u64 = 1_800_000_000_000;
 
 /// What nodes signed, all four of them.
 static SIGNED: LazyLock<Vec<StorageReceipt>> = LazyLock::new(|| {
-    let sign = |(node, key): (usize, _)| StorageReceipt::sign(GENESIS.id(), 0, MANIFEST, node as u8, key);
+    let sign = |(node, key): (usize, _)| {
+        StorageReceipt::sign(GENESIS.id(), 0, MANIFEST, CERTIFIED_MS, node as u8, key)
+    };
     nodes(1).iter().enumerate().map(sign).collect()
 });
 
 #[test]
 fn availability() {
-    let certificate = |count| AvailabilityCertificate::new(0, SIGNED[..count].to_vec()).encode().to_vec();
+    let certificate =
+        |count| AvailabilityCertificate::new(0, CERTIFIED_MS, SIGNED[..count].to_vec()).encode().to_vec();
     let seeds = [("of three".to_owned(), certificate(3)), ("of four".to_owned(), certificate(4))];
     fuzz!("availability", seeds, |input: &[u8]| {
         let bytes = Bytes::copy_from_slice(input);
         let Ok(certificate) = bounded(input.len(), || AvailabilityCertificate::decode(bytes)) else { return };
         if certificate.verify(GENESIS.id(), &GENESIS.committee, MANIFEST).is_ok() {
+            assert_eq!(certificate.time_ms, CERTIFIED_MS);
             assert!(certificate.receipts.len() >= GENESIS.committee.quorum());
             assert!(
                 certificate.receipts.iter().all(|receipt| SIGNED.contains(receipt)),

@@ -10,12 +10,13 @@ use commonware_runtime::{Runner as _, Supervisor as _, deterministic};
 use fuzz::{bounded, fuzz};
 use proof::{
     Digest, Genesis, Manifest, PublicKey,
+    limits::CERTIFICATE_CLOCK_MS_MAX,
     manifest::{Page, PageRef, SealedKey, Segment},
     wire::{DecodeExt as _, Encode as _, List, Octets},
 };
 use shards::{
     Server, ServerConfig, ShardStore, StoreConfig,
-    wire::{Request, Response, Shard},
+    wire::{Certify, Request, Response, Shard},
 };
 use std::sync::LazyLock;
 
@@ -43,12 +44,14 @@ fn requests() -> Vec<Request> {
     let reference =
         |page: &Page| PageRef { id: page.id(), length: page.length(), chunks: page.chunks().count() as u32 };
     let pages = List::new(vec![reference(&held), reference(&unknown)]).expect("two");
+    // The simulated clock starts at zero.
+    let certify = |manifest| Request::Certify(Certify { time_ms: 1_000, manifest });
     vec![
         Request::PutShard(Shard { index: NODE, opening: chunk.opening, bytes }),
         Request::PutPage(Octets::new(held.encode()).expect("a page fits")),
-        Request::Certify(Manifest::Direct(held.clone())),
-        Request::Certify(Manifest::Direct(unknown)),
-        Request::Certify(Manifest::Paged(pages)),
+        certify(Manifest::Direct(held.clone())),
+        certify(Manifest::Direct(unknown)),
+        certify(Manifest::Paged(pages)),
         Request::GetShard(chunk.id),
         Request::GetPage(held.id()),
         Request::Status,
@@ -119,8 +122,9 @@ async fn check(
             let held = store.read_page(&proof::manifest::page_id(&page)).await.expect("the disk is well");
             assert_eq!(held.expect("it was taken"), &page[..]);
         }
-        (Some(Request::Certify(manifest)), Response::Receipt(receipt)) => {
-            assert!(receipt.verify(GENESIS.id(), 0, manifest.id(), public));
+        (Some(Request::Certify(Certify { time_ms, manifest })), Response::Receipt(receipt)) => {
+            assert!(time_ms <= CERTIFICATE_CLOCK_MS_MAX + 60_000, "that is not now");
+            assert!(receipt.verify(GENESIS.id(), 0, manifest.id(), time_ms, public));
             assert!(store.missing(&manifest).await.expect("it was certified").is_empty());
         }
         (Some(Request::GetShard(chunk)), Response::Shard(shard)) => assert_eq!(shard.opening.id(), chunk),

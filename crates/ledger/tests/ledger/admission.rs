@@ -1,7 +1,8 @@
 //! What is admitted, and each way in which a transaction is not.
 
 use crate::network::{
-    TENANT, approver, body, bucket, certificate, genesis, owner, place, secret, transaction, upload,
+    TENANT, approver, body, bucket, certificate, certificate_at, genesis, owner, place, secret, transaction,
+    upload,
 };
 use bytes::Bytes;
 use ledger::{Inadmissible, admit};
@@ -9,8 +10,8 @@ use proof::{
     Digest, Manifest, SignedTransaction, TenantId,
     availability::CertificateError,
     limits::{
-        CHUNK_LENGTH, DIRECT_CHUNKS_MAX, INLINE_MAX, OPERATIONS_MAX, PAGE_CHUNKS_MAX, PART_NUMBER_MAX,
-        SEALED_MAX, TRANSACTION_BYTES_MAX,
+        CERTIFICATE_AGE_MS_MAX, CHUNK_LENGTH, DIRECT_CHUNKS_MAX, INLINE_MAX, OPERATIONS_MAX, PAGE_CHUNKS_MAX,
+        PART_NUMBER_MAX, SEALED_MAX, TRANSACTION_BYTES_MAX,
     },
     manifest::{Page, PageRef, SealedKey, Segment},
     transaction::{
@@ -236,6 +237,34 @@ fn certificates_are_of_a_quorum() {
     let Payload::Stored(stored) = &mut body.payload else { unreachable!() };
     stored.certificate = certificate(genesis().id(), Digest([8; 32]), 3);
     refused!(vec![put((body, attachments))], Inadmissible::Certificate(CertificateError::Signature(0)));
+}
+
+/// Nodes are free to drop what the chain does not refer to. Whoever could bring an old certificate could have it refer
+/// to what no node has any more.
+#[test]
+fn certificates_are_recent() {
+    let with = |time_ms| {
+        let (mut body, attachments) = stored(&direct(1), 17);
+        let Payload::Stored(stored) = &mut body.payload else { unreachable!() };
+        stored.certificate = certificate_at(time_ms, genesis().id(), stored.manifest.digest, 3);
+        sign(vec![put((body, attachments))])
+    };
+    let oldest = with(0).transaction.expires_ms - CERTIFICATE_AGE_MS_MAX;
+    for (time_ms, ok) in [(oldest, true), (oldest + 1, true), (oldest - 1, false), (0, false)] {
+        let checked = check(&with(time_ms));
+        assert_eq!(checked.is_ok(), ok, "{time_ms}: {checked:?}");
+        assert!(ok || matches!(checked, Err(Inadmissible::CertificateOld(old)) if old == time_ms));
+    }
+    // Receipts of one time are none of another.
+    let mut younger = with(oldest - 1);
+    let Operation::PutVersion(put) = &younger.transaction.operations[0] else { unreachable!() };
+    let mut put = put.clone();
+    let Payload::Stored(stored) = &mut put.body.payload else { unreachable!() };
+    stored.certificate.time_ms = oldest;
+    younger.transaction.operations = List::new(vec![Operation::PutVersion(put)]).unwrap();
+    let attachments = younger.attachments.iter().map(|bytes| bytes.bytes().clone()).collect();
+    let checked = check(&younger.transaction.sign(&owner(), attachments));
+    assert!(matches!(checked, Err(Inadmissible::Certificate(CertificateError::Signature(0)))), "{checked:?}");
 }
 
 #[test]

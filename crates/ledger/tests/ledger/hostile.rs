@@ -37,7 +37,7 @@ fn attachment() -> impl Strategy<Value = Attachment> {
 
 fn body() -> impl Strategy<Value = Body> {
     let certificate = prop_oneof![
-        Just(AvailabilityCertificate::new(0, Vec::new())),
+        number().prop_map(|time_ms| AvailabilityCertificate::new(0, time_ms, Vec::new())),
         Just(certificate(genesis().id(), Digest::ZERO, 3)),
     ];
     let stored = (attachment(), certificate)

@@ -71,11 +71,22 @@ pub(crate) fn body(content: u8) -> Body {
     }
 }
 
-/// Storage receipts of the first `count` nodes.
+/// Storage receipts of the first `count` nodes, as of the chain's start.
 pub(crate) fn certificate(network: Digest, manifest: Digest, count: usize) -> AvailabilityCertificate {
-    let sign =
-        |(index, key): (usize, &SecretKey)| StorageReceipt::sign(network, 0, manifest, index as u8, key);
-    AvailabilityCertificate::new(0, nodes().iter().enumerate().take(count).map(sign).collect())
+    certificate_at(START_MS, network, manifest, count)
+}
+
+/// Storage receipts of the first `count` nodes at this time.
+pub(crate) fn certificate_at(
+    time_ms: u64,
+    network: Digest,
+    manifest: Digest,
+    count: usize,
+) -> AvailabilityCertificate {
+    let sign = |(index, key): (usize, &SecretKey)| {
+        StorageReceipt::sign(network, 0, manifest, time_ms, index as u8, key)
+    };
+    AvailabilityCertificate::new(0, time_ms, nodes().iter().enumerate().take(count).map(sign).collect())
 }
 
 /// A transaction of the tenant's first key, unsigned.

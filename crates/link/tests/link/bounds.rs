@@ -1,9 +1,10 @@
 //! What is in flight stays within the limits.
 
 use crate::network::*;
+use commonware_cryptography::{Signer as _, ed25519::PrivateKey};
 use commonware_runtime::{Clock as _, Runner as _, Spawner as _, Supervisor as _, deterministic};
 use futures::{FutureExt as _, future::join_all};
-use link::{BODY_MAX, Client, Error, Limits};
+use link::{BODY_MAX, Client, ClientConfig, Error, Limits};
 use std::{sync::atomic::Ordering, time::Duration};
 
 const SOON: Duration = Duration::from_millis(100);
@@ -74,14 +75,51 @@ fn servers_do_not_rely_on_clients() {
 #[test]
 fn bytes_of_all_connections_are_bounded() {
     deterministic::Runner::default().start(|context| async move {
-        let limits = Limits { bytes: 2 * BODY_MAX, server_bytes: 2 * BODY_MAX, ..Limits::default() };
+        // Room for nine requests of a megabyte, and for small ones.
+        let bytes = 2 * BODY_MAX + (3 << 20);
+        let limits = Limits { bytes, peer_bytes: bytes, server_bytes: bytes, ..Limits::default() };
         let (gate, first) = start(&context, limits.clone()).await;
         let second = Client::start(context.child("client"), client_config(limits));
         assert_eq!(park(&context, &first, &gate, 6, 1 << 20).await, 6);
-        assert_eq!(park(&context, &second, &gate, 6, 1 << 20).await, 8);
+        assert_eq!(park(&context, &second, &gate, 6, 1 << 20).await, 9);
         gate.open.add_permits(12);
         context.sleep(SOON).await;
-        assert_eq!((gate.parked(), gate.parked_max.load(Ordering::SeqCst)), (0, 8));
+        assert_eq!((gate.parked(), gate.parked_max.load(Ordering::SeqCst)), (0, 9));
+    });
+}
+
+/// Who has many connections, and keys, full of what takes long, takes his own share: others are served at once, and
+/// their small requests even when all shares are taken.
+#[test]
+fn no_peer_takes_the_room_of_others() {
+    deterministic::Runner::default().start(|context| async move {
+        let limits =
+            Limits { bytes: 2 * BODY_MAX, peer_bytes: 10 << 20, server_bytes: 40 << 20, ..Limits::default() };
+        let listener = commonware_runtime::Network::bind(&context, ADDRESS).await.unwrap();
+        let gate = Gate { admitted: None, ..Gate::default() };
+        link::serve(context.child("server"), listener, server_config(limits.clone()), gate.clone());
+        let connect = |key: u64| {
+            let key = PrivateKey::from_seed(key);
+            // He does not keep to any limit.
+            let config = ClientConfig { key, ..client_config(Limits::default()) };
+            Client::start(context.child("client"), config)
+        };
+        let mut parked = 0;
+        for key in [10, 11, 12] {
+            for _ in 0..6 {
+                let client = connect(key);
+                parked = park(&context, &client, &gate, 4, 1 << 20).await;
+            }
+            assert_eq!(parked, 8 * (key as usize - 9), "each has its share");
+        }
+        let other = connect(20);
+        assert!(other.call(ECHO, b"", SECOND).await.is_ok());
+        assert!(other.call(ECHO_BULK, vec![0; 1 << 20], SECOND).await.is_ok());
+        // Another takes what is left: bulk data waits now, small requests do not.
+        assert_eq!(park(&context, &connect(13), &gate, 8, 1 << 20).await, 32);
+        assert_eq!(park(&context, &connect(14), &gate, 8, 1 << 20).await, 35);
+        assert!(other.call(ECHO_BULK, vec![0; 1 << 20], SECOND).await.is_err());
+        assert!(connect(21).call(ECHO, b"", SECOND).await.is_ok());
     });
 }
 

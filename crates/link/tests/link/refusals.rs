@@ -106,23 +106,61 @@ fn a_full_server_refuses() {
     });
 }
 
-/// A peer with too many connections loses its oldest ones, not those of others.
+/// A peer with too many connections loses those that it does not use, and gets no more while it uses all.
 #[test]
-fn newer_connections_replace_older() {
+fn newer_connections_replace_idle_ones() {
     deterministic::Runner::default().start(|context| async move {
         let limits = Limits { peer_connections: 2, ..Limits::default() };
-        let (_, first) = start(&context, limits.clone()).await;
+        let (gate, first) = start(&context, limits.clone()).await;
         assert!(first.call(ECHO, b"", SECOND).await.is_ok());
         assert!(first.call(ECHO_BULK, b"", SECOND).await.is_ok());
         let second = Client::start(context.child("client"), client_config(limits));
-        let parked = context.child("parked").spawn({
-            let first = first.clone();
-            move |_| async move { first.call(PARK, b"", 30 * SECOND).await }
-        });
+        let park = |client: &Client| {
+            let client = client.clone();
+            context.child("parked").spawn(|_| async move { client.call(PARK, b"", 30 * SECOND).await })
+        };
+        let parked = park(&first);
         context.sleep(Duration::from_millis(100)).await;
-        assert!(second.call(ECHO, b"", SECOND).await.is_ok());
-        assert!(matches!(parked.await.unwrap(), Err(Error::Unreachable { .. })));
-        assert!(first.call(ECHO_BULK, b"", SECOND).await.is_ok());
+        assert!(second.call(ECHO, b"", SECOND).await.is_ok(), "instead of the idle one");
+        let also_parked = park(&second);
+        context.sleep(Duration::from_millis(100)).await;
+        assert!(matches!(first.call(ECHO_BULK, b"", SECOND).await, Err(Error::Unreachable { .. })));
+        gate.open.add_permits(2);
+        assert!(parked.await.unwrap().is_ok());
+        assert!(also_parked.await.unwrap().is_ok());
+        context.sleep(SECOND).await;
+        assert!(first.call(ECHO_BULK, b"", SECOND).await.is_ok(), "instead of an idle one");
+    });
+}
+
+/// Gateways and commands of a tenant all have its key: none of them ends another's calls.
+#[test]
+fn processes_with_one_key_do_not_disturb_each_other() {
+    deterministic::Runner::default().start(|context| async move {
+        let (gate, _) = start_server(&context, Limits::default()).await;
+        let calls = (0..12).map(|number| {
+            let client = Client::start(context.child("client"), client_config(Limits::default()));
+            context.child("process").spawn(move |context| async move {
+                // One after the other, so that whoever comes later could push out those before.
+                context.sleep(number * SECOND / 10).await;
+                let echoes = async {
+                    for _ in 0..200 {
+                        assert!(client.call(ECHO, b"", SECOND).await.is_ok());
+                        assert!(client.call(ECHO_BULK, b"", SECOND).await.is_ok());
+                        context.sleep(SECOND / 50).await;
+                    }
+                };
+                let (parked, ()) = futures::join!(client.call(PARK, b"", 30 * SECOND), echoes);
+                assert!(parked.is_ok(), "{parked:?}");
+            })
+        });
+        let calls: Vec<_> = calls.collect();
+        context.sleep(10 * SECOND).await;
+        assert_eq!(gate.parked(), 12);
+        gate.open.add_permits(12);
+        for call in calls {
+            call.await.unwrap();
+        }
     });
 }
 

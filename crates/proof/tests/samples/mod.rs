@@ -65,9 +65,10 @@ fn committee() -> Committee {
 }
 
 fn certificate() -> AvailabilityCertificate {
-    let receipts =
-        (0..3).map(|node| StorageReceipt::sign(Digest([1; 32]), 3, Digest([2; 32]), node, &key(1)));
-    AvailabilityCertificate::new(3, receipts.collect())
+    let receipts = (0..3).map(|node| {
+        StorageReceipt::sign(Digest([1; 32]), 3, Digest([2; 32]), 1_800_000_000_000, node, &key(1))
+    });
+    AvailabilityCertificate::new(3, 1_800_000_000_000, receipts.collect())
 }
 
 fn segment() -> Segment {
@@ -417,7 +418,7 @@ pub(crate) fn derived() -> Vec<(&'static str, Vec<u8>)> {
         ("digest of an upload entry", upload_entry().digest().0.to_vec()),
         ("digest of a part entry", part_entry().digest().0.to_vec()),
         ("digest of an annotation entry", annotation_entry().digest().0.to_vec()),
-        ("storage receipt", StorageReceipt::sign(message, 3, message, 1, &key(1)).signature.0.to_vec()),
+        ("storage receipt", StorageReceipt::sign(message, 3, message, 4, 1, &key(1)).signature.0.to_vec()),
         ("root of no transactions", proof::merkle::root(&[]).0.to_vec()),
         ("root of three transactions", proof::merkle::root(&[leaf(1), leaf(2), leaf(3)]).0.to_vec()),
         ("content commitment", proof::receipt::content_commitment(&content_opening()).0.to_vec()),

@@ -6,10 +6,11 @@ use crate::{
         error::{Failure, sum},
         nodes::take_lagging,
     },
-    wire::{self, CONTROL, Missing, Request, Response},
+    wire::{self, CONTROL, Certify, Missing, Request, Response},
 };
 use bytes::Bytes;
 use commonware_runtime::IoBufs;
+use commonware_utils::SystemTimeExt;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream, stream::FuturesUnordered};
 use proof::{AvailabilityCertificate, Digest, Manifest, StorageReceipt, wire::Encode};
 use std::{
@@ -31,18 +32,23 @@ const REPAIRS: usize = 4;
 struct Certification {
     id: Digest,
     manifest: Manifest,
+    /// The certificate's time.
+    time_ms: u64,
     request: Bytes,
     deadline: SystemTime,
 }
 
 impl<E: ClientContext> Client<E> {
-    /// Receipts of a quorum that all a manifest names is on their disks, synced.
+    /// Receipts of a quorum that all a manifest names is on their disks, synced. The certificate is good for a
+    /// transaction that is made at once: see [`proof::limits::CERTIFICATE_AGE_MS_MAX`].
     pub async fn certify(&self, manifest: &Manifest) -> Result<AvailabilityCertificate, Error> {
         let shared = &self.shared;
+        let time_ms = shared.context.current().epoch_millis();
         let certification = Arc::new(Certification {
             id: manifest.id(),
             manifest: manifest.clone(),
-            request: Request::Certify(manifest.clone()).encode(),
+            time_ms,
+            request: Request::Certify(Certify { time_ms, manifest: manifest.clone() }).encode(),
             deadline: shared.after(shared.limits.certify_timeout),
         });
         type Outcome = (usize, Result<StorageReceipt, Failure>);
@@ -65,7 +71,7 @@ impl<E: ClientContext> Client<E> {
             }
             if receipts.len() == needed {
                 shared.let_lag_certifying(asked.map(drop).collect().boxed());
-                let certificate = AvailabilityCertificate::new(shared.committee.epoch(), receipts);
+                let certificate = AvailabilityCertificate::new(shared.committee.epoch(), time_ms, receipts);
                 debug_assert_eq!(
                     certificate.verify(shared.network, &shared.committee, certification.id),
                     Ok(())
@@ -93,7 +99,7 @@ impl<E: ClientContext> Shared<E> {
         loop {
             let request: IoBufs = certification.request.clone().into();
             let problem = match self.call(node, CONTROL, request, deadline).await {
-                Ok(Response::Receipt(receipt)) => return self.check_receipt(node, certification.id, receipt),
+                Ok(Response::Receipt(receipt)) => return self.check_receipt(node, certification, receipt),
                 Ok(Response::Missing(missing)) => {
                     let is_progress = self.repair(node, certification, &missing, &mut repaired).await?;
                     if is_progress {
@@ -116,12 +122,13 @@ impl<E: ClientContext> Shared<E> {
     fn check_receipt(
         &self,
         node: usize,
-        manifest: Digest,
+        certification: &Certification,
         receipt: StorageReceipt,
     ) -> Result<StorageReceipt, Failure> {
-        let key = &self.committee.nodes()[node];
-        let is_good = usize::from(receipt.node) == node
-            && receipt.verify(self.network, self.committee.epoch(), manifest, key);
+        let Certification { id: manifest, time_ms, .. } = *certification;
+        let (epoch, key) = (self.committee.epoch(), &self.committee.nodes()[node]);
+        let is_good =
+            usize::from(receipt.node) == node && receipt.verify(self.network, epoch, manifest, time_ms, key);
         if is_good {
             return Ok(receipt);
         }

@@ -27,7 +27,8 @@ pub struct Collected {
 }
 
 impl<E: Context> ShardStore<E> {
-    /// Drops what was pending for the grace period at `now`, and frees the space. One at a time.
+    /// Drops what was pending for the grace period at `now`, and frees the space. One at a time. `now` is no later than
+    /// the chain's time, or what a block yet to come refers to may be dropped.
     pub async fn collect(&self, now: SystemTime) -> Result<Collected, StoreError> {
         let _one = self.shared.collecting.lock().await;
         match self.write_references().await {

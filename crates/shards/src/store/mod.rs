@@ -296,6 +296,11 @@ impl<E: Context> ShardStore<E> {
         Ok(id)
     }
 
+    /// This node's clock, in milliseconds since the Unix epoch.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.shared.now_ms()
+    }
+
     /// This node's shard of a chunk, if it is here.
     pub async fn read(&self, chunk: &Digest) -> Result<Option<StoredShard>, StoreError> {
         let checked = self.shared.read(chunk, Kind::Shard).await?;

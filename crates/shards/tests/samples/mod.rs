@@ -6,7 +6,7 @@ use proof::{
     manifest::{Opening, Page, PageRef, SealedKey, Segment},
     wire::{DecodeExt as _, Encode as _, List, Octets},
 };
-use shards::wire::{Missing, NodeStatus, Request, Response, Shard};
+use shards::wire::{Certify, Missing, NodeStatus, Request, Response, Shard};
 
 /// A value's name and its encoding.
 pub(crate) struct Sample {
@@ -73,8 +73,11 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
     vec![
         ("Request::PutShard", Request::PutShard(shard())),
         ("Request::PutPage", Request::PutPage(page_bytes)),
-        ("Request::Certify, direct", Request::Certify(Manifest::Direct(page()))),
-        ("Request::Certify, paged", Request::Certify(paged())),
+        (
+            "Request::Certify, direct",
+            Request::Certify(Certify { time_ms: 4, manifest: Manifest::Direct(page()) }),
+        ),
+        ("Request::Certify, paged", Request::Certify(Certify { time_ms: 4, manifest: paged() })),
         ("Request::GetShard", Request::GetShard(Digest([1; 32]))),
         ("Request::GetPage", Request::GetPage(Digest([2; 32]))),
         ("Request::Status", Request::Status),
@@ -85,7 +88,7 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
 /// A response of every kind.
 pub(crate) fn responses() -> Vec<(&'static str, Response)> {
     let key = SecretKey::from_seed([1; 32]);
-    let receipt = StorageReceipt::sign(Digest([1; 32]), 3, Digest([2; 32]), 1, &key);
+    let receipt = StorageReceipt::sign(Digest([1; 32]), 3, Digest([2; 32]), 4, 1, &key);
     let missing =
         Missing { chunks: list(vec![Digest([1; 32])]), pages: list(vec![Digest([2; 32]), Digest([3; 32])]) };
     let page_bytes = Octets::new(page().encode()).expect("a page fits");

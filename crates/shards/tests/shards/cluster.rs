@@ -101,9 +101,10 @@ impl Node {
             (Behaviour::Denier, Request::GetShard(_) | Request::GetPage(_)) => {
                 return Response::NotHeld.encode().into();
             }
-            (Behaviour::Forger, Request::Certify(_)) => {
+            (Behaviour::Forger, Request::Certify(certify)) => {
                 let (other, node) = (Digest([9; 32]), 0);
-                let receipt = proof::StorageReceipt::sign(NETWORK, 0, other, node, &self.key);
+                let receipt =
+                    proof::StorageReceipt::sign(NETWORK, 0, other, certify.time_ms, node, &self.key);
                 return Response::Receipt(receipt).encode().into();
             }
             _ => {}

@@ -8,6 +8,7 @@ mod crash;
 mod damage;
 mod heal;
 mod scrub;
+mod server;
 mod store;
 
 use blob::{Code, EncodedChunk};

@@ -139,8 +139,9 @@ impl<E: Context> Rogue<E> {
             wire::Request::PutShard(_) | wire::Request::PutPage(_) if chance.percent(70) => {
                 (wire::Response::Done, "took what it did not store")
             }
-            wire::Request::Certify(manifest) => {
-                (wire::Response::Receipt(self.storage_receipt(manifest.id())), "signed without looking")
+            wire::Request::Certify(wire::Certify { time_ms, manifest }) => {
+                let receipt = self.storage_receipt(manifest.id(), *time_ms);
+                (wire::Response::Receipt(receipt), "signed without looking")
             }
             wire::Request::GetShard(_) | wire::Request::GetPage(_) if chance.percent(50) => {
                 (wire::Response::NotHeld, "denied what it may hold")

@@ -138,9 +138,9 @@ impl<E: Context> Rogue<E> {
     }
 
     /// The node's signature that it holds a manifest, whether it does or not.
-    pub(super) fn storage_receipt(&self, manifest: Digest) -> StorageReceipt {
+    pub(super) fn storage_receipt(&self, manifest: Digest, time_ms: u64) -> StorageReceipt {
         let Shared { network, epoch, node, key, .. } = &*self.shared;
-        StorageReceipt::sign(*network, *epoch, manifest, *node, key)
+        StorageReceipt::sign(*network, *epoch, manifest, time_ms, *node, key)
     }
 
     /// Whether a transaction is the victim's.

@@ -7,7 +7,7 @@ use proof::{
     Digest,
     wire::{DecodeExt as _, Encode as _, List, Octets},
 };
-use shards::wire::{Missing, Request, Response};
+use shards::wire::{Certify, Missing, Request, Response};
 
 /// In so many of a hundred cases he does something.
 const SHARE: u32 = 60;
@@ -102,8 +102,8 @@ fn altered<E: Context>(
             _ => (Response::Missing(lacks(rogue, request)), "said that it lacks what it holds"),
         }),
         (Response::Missing(_), _) => {
-            let Request::Certify(manifest) = request else { return None };
-            let receipt = rogue.storage_receipt(manifest.id());
+            let Request::Certify(certify) = request else { return None };
+            let receipt = rogue.storage_receipt(certify.manifest.id(), certify.time_ms);
             Some((Response::Receipt(receipt), "signed for what it lacks"))
         }
         (Response::Status(mut status), _) => {
@@ -119,7 +119,7 @@ fn altered<E: Context>(
 fn lacks<E: Context>(rogue: &Rogue<E>, request: &Request) -> Missing {
     let chance = rogue.chance();
     let chunk = match request {
-        Request::Certify(proof::Manifest::Direct(page)) if chance.percent(70) => {
+        Request::Certify(Certify { manifest: proof::Manifest::Direct(page), .. }) if chance.percent(70) => {
             page.chunks().next().copied()
         }
         _ => None,

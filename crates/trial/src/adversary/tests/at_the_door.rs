@@ -125,12 +125,12 @@ fn a_liar_signs_for_what_it_does_not_store() {
     assert_eq!(seen.answers, vec![Some(done); 100]);
     assert!((10..60).contains(&seen.asked), "some are stored: {}", seen.asked);
 
-    let certify = wire::Request::Certify(manifest()).encode();
+    let certify = wire::Request::Certify(wire::Certify { time_ms: 7, manifest: manifest() }).encode();
     let seen = ask(Some(Adversary::Liar), SHARDS, certify, wire::Response::NotHeld.encode(), 1);
     let answer = wire::Response::decode(seen.answers[0].clone().unwrap()).unwrap();
     let wire::Response::Receipt(receipt) = answer else { panic!("{answer:?}") };
     let key = sample::keys()[0].public_key();
-    assert!(StorageReceipt::verify(&receipt, sample::genesis().id(), 0, manifest().id(), &key));
+    assert!(StorageReceipt::verify(&receipt, sample::genesis().id(), 0, manifest().id(), 7, &key));
     assert_eq!(seen.asked, 0, "it did not look");
 }
 

@@ -10,6 +10,7 @@ use proof::{
     manifest::{Page, PageRef, SealedKey, Segment},
     wire::{Encode as _, List},
 };
+use shards::wire::Certify;
 
 /// Shards of which each is the one that the opening names, and which are not one encoding of anything: some are of an
 /// honest encoding, the others junk. Often only parity is junk: then some readers still get the honest bytes.
@@ -66,11 +67,13 @@ pub(super) fn certificates(
 ) -> Vec<(&'static str, AvailabilityCertificate)> {
     let of = |epoch, receipts: Vec<StorageReceipt>| AvailabilityCertificate {
         epoch,
+        time_ms: honest.time_ms,
         receipts: List::new(receipts).expect("no more than nodes"),
     };
     let receipts = honest.receipts.to_vec();
-    let own =
-        |receipt: &StorageReceipt| StorageReceipt::sign(network, honest.epoch, manifest, receipt.node, key);
+    let own = |receipt: &StorageReceipt| {
+        StorageReceipt::sign(network, honest.epoch, manifest, honest.time_ms, receipt.node, key)
+    };
     let one_own = receipts.iter().take(1).map(own).chain(receipts.iter().skip(1).cloned());
     vec![
         ("another manifest's receipts", honest.clone()),
@@ -112,7 +115,7 @@ pub(super) fn malformed(signed: &SignedTransaction, chance: &Chance) -> Vec<(&'s
 
 /// The same for the shards' lane.
 pub(super) fn malformed_shards(chance: &Chance) -> Vec<(&'static str, Bytes)> {
-    let certify = shards::wire::Request::Certify(unsent(chance)).encode();
+    let certify = shards::wire::Request::Certify(Certify { time_ms: 0, manifest: unsent(chance) }).encode();
     let cut = certify.slice(..chance.below(certify.len()));
     vec![
         ("a certification that is cut off", cut),
@@ -171,8 +174,8 @@ mod tests {
         let network = Digest([9; 32]);
         let index = |key: &SecretKey| committee.index(&key.public_key()).unwrap() as u8;
         let receipts =
-            keys.iter().map(|key| StorageReceipt::sign(network, 0, manifest().id(), index(key), key));
-        let honest = AvailabilityCertificate::new(0, receipts.collect());
+            keys.iter().map(|key| StorageReceipt::sign(network, 0, manifest().id(), 7, index(key), key));
+        let honest = AvailabilityCertificate::new(0, 7, receipts.collect());
         assert_eq!(honest.verify(network, &committee, manifest().id()), Ok(()));
         let other = with_chunks(&manifest(), |_| Digest([2; 32])).unwrap();
         let writer = SecretKey::from_seed([99; 32]);

@@ -4,6 +4,7 @@ use super::{Attempt, Malefactor, Spoiled, Trick, crafted};
 use blob::EncodedChunk;
 use bytes::Bytes;
 use chain::client::{HeadView, PayloadView, SubmitError, VersionView};
+use commonware_utils::SystemTimeExt as _;
 use futures::TryStreamExt as _;
 use link::Lane;
 use proof::{
@@ -12,7 +13,7 @@ use proof::{
     transaction::{Attachment, Body, Operation, Payload, Place, PutVersion, Stored},
     wire::{DecodeExt as _, Encode as _, Octets},
 };
-use shards::wire::{self, Request, Response, Shard};
+use shards::wire::{self, Certify, Request, Response, Shard};
 use vault::{Condition, Metadata};
 
 const PUT: Lane = Lane::bulk(wire::LANE_NUMBER).reply_max(1024);
@@ -140,7 +141,8 @@ impl<E: vault::Context> Malefactor<E> {
         let mut attempts = Vec::new();
         let few =
             honest.certificate.receipts.iter().take(self.config.genesis.committee.quorum() - 1).cloned();
-        let few = AvailabilityCertificate::new(honest.certificate.epoch, few.collect());
+        let few =
+            AvailabilityCertificate::new(honest.certificate.epoch, honest.certificate.time_ms, few.collect());
         let (operation, attachments) = self.put(&honest, &honest.manifest, few);
         let signed = self.signed(vec![operation], attachments);
         attempts.push(self.must_fail(Trick::Receipts, "one receipt less than a quorum", signed).await);
@@ -176,11 +178,13 @@ impl<E: vault::Context> Malefactor<E> {
     async fn certify_unsent(&self, manifest: &Manifest) -> Attempt {
         let genesis = &self.config.genesis;
         let (network, epoch) = (genesis.id(), genesis.committee.epoch());
-        let answers = self.ask_all(CERTIFY, &Request::Certify(manifest.clone()).encode()).await;
+        let time_ms = self.context.current().epoch_millis();
+        let certify = Request::Certify(Certify { time_ms, manifest: manifest.clone() });
+        let answers = self.ask_all(CERTIFY, &certify.encode()).await;
         let signed = answers.into_iter().zip(genesis.committee.nodes()).filter(|(answer, key)| {
             let answer = answer.as_ref().ok().and_then(|answer| Response::decode(answer.clone()).ok());
             matches!(answer, Some(Response::Receipt(receipt))
-                if receipt.verify(network, epoch, manifest.id(), key))
+                if receipt.verify(network, epoch, manifest.id(), time_ms, key))
         });
         let signed = signed.count();
         Attempt::new(Trick::Unsent, "certification of what nobody sent", format!("{signed} nodes signed"))
