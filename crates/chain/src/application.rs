@@ -1,11 +1,13 @@
 //! The state machine as consensus drives it: build a block, check a block, hand on a final one.
 //!
-//! *Proposing*: take waiting transactions, leave out those that the state already knows or that have expired, execute,
-//! and put their outcomes and the resulting roots into the header.
+//! *Proposing*: take waiting transactions whose time it is, leave out those that the state already knows, execute, and put
+//! their outcomes and the resulting roots into the header.
 //!
 //! *Checking*: the header continues its parent; every transaction is admissible, new and unexpired; execution gives
 //! the same outcomes and roots. A block from the future is not wrong but early: the check waits until the local clock
-//! has come to within [`DRIFT`] of it. The step from parent to child is bounded by [`STEP_MS_MAX`], so the wait is.
+//! has come to within [`DRIFT`] of it. The step from parent to child is bounded by [`STEP_MS_MAX`], so the wait is. After a
+//! stop of the whole network block time therefore takes a block for each step to catch up with the clock; `mempool`
+//! says what becomes of transactions meanwhile.
 //!
 //! What a transaction does is `ledger`'s; this file only brings it records and takes its writes.
 
@@ -136,14 +138,16 @@ impl App {
     ) -> (Block, Merkleized<E>) {
         let time_ms = now_ms.clamp(parent.time_ms, parent.time_ms + STEP_MS_MAX);
         let height = parent.height + 1;
-        let candidates: Vec<SignedTransaction> =
-            self.mempool.select(now_ms).iter().map(|signed| SignedTransaction::clone(signed)).collect();
+        let candidates: Vec<SignedTransaction> = self
+            .mempool
+            .select(time_ms, now_ms)
+            .iter()
+            .map(|signed| SignedTransaction::clone(signed))
+            .collect();
         let loaded = Loaded::of::<E>(&batches, &candidates).await;
-        let (fresh, known): (Vec<_>, Vec<_>) =
+        let (transactions, known): (Vec<_>, Vec<_>) =
             candidates.into_iter().partition(|signed| !loaded.knows(&signed.transaction.id()));
         self.mempool.mark_in_flight(&ids(&known), now_ms);
-        let transactions: Vec<SignedTransaction> =
-            fresh.into_iter().filter(|signed| signed.transaction.expires_ms > time_ms).collect();
         self.mempool.mark_in_flight(&ids(&transactions), now_ms);
         let execution = self.network.execute(height, time_ms, &loaded, &transactions);
         let merkleized = write::<E>(batches, &execution).await;

@@ -5,13 +5,20 @@
 //! neither proposed again nor counted as work that waits. It leaves the pool when a block that contains it is
 //! finalized, or when block time reaches its expiry.
 //!
+//! After a stop of the whole network block time lags behind the clock, and catches up by a bounded step a block. A
+//! transaction made now then expires too far ahead for the blocks of then. It waits, instead of being ordered and refused,
+//! until block time is near enough; and as long as any waits, or the newest final block lags by more than a step, there
+//! is work, so that blocks follow one another without a pause. Only what expires too far ahead by the clock as well is
+//! ordered, to be refused with proof. What expired by the clock while it waited is not ordered any more.
+//!
 //! Gateways submit to every node themselves. Only what a node still holds after [`GOSSIP_AFTER_MS`] it passes on to
 //! its peers, once: then some node has not got it.
 
+use crate::application::STEP_MS_MAX;
 use commonware_utils::sync::Mutex;
 use proof::{
     Digest, SignedTransaction, TenantId,
-    limits::{BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX},
+    limits::{BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX, EXPIRY_AHEAD_MS_MAX},
     wire::EncodeSize,
 };
 use std::{
@@ -55,6 +62,17 @@ struct Pool {
     bytes: usize,
     tenant_bytes: BTreeMap<TenantId, usize>,
     sequence: u64,
+    /// Time of the newest final block that was seen.
+    block_time_ms: Option<u64>,
+}
+
+impl Pooled {
+    /// Whether a block of this time, made at `now_ms`, may have it.
+    fn is_due(&self, time_ms: u64, now_ms: u64) -> bool {
+        let expires_ms = self.signed.transaction.expires_ms;
+        let is_too_far = |from_ms: u64| expires_ms > from_ms.saturating_add(EXPIRY_AHEAD_MS_MAX);
+        expires_ms > time_ms.max(now_ms) && (!is_too_far(time_ms) || is_too_far(now_ms))
+    }
 }
 
 impl Pool {
@@ -124,11 +142,12 @@ impl Mempool {
         self.pool.lock().by_id.get(id).is_some_and(|pooled| pooled.signed.signature == signed.signature)
     }
 
-    /// The oldest waiting transactions that fit one block.
-    pub fn select(&self, now_ms: u64) -> Vec<Arc<SignedTransaction>> {
+    /// The oldest waiting transactions that fit one block of this time.
+    pub fn select(&self, time_ms: u64, now_ms: u64) -> Vec<Arc<SignedTransaction>> {
         let pool = self.pool.lock();
         let mut bytes = 0;
         pool.waiting(now_ms)
+            .filter(|(_, pooled)| pooled.is_due(time_ms, now_ms))
             .take(BLOCK_TRANSACTIONS_MAX)
             .take_while(|(_, pooled)| {
                 bytes += pooled.bytes;
@@ -154,9 +173,10 @@ impl Mempool {
         ids.into_iter().for_each(|id| pool.remove(id));
     }
 
-    /// Forgets and returns the ids of those that can no longer be executed at this block time.
+    /// Takes the time of the next final block. Forgets and returns the ids of those that can no longer be executed then.
     pub fn expire(&self, block_time_ms: u64) -> BTreeSet<Digest> {
         let mut pool = self.pool.lock();
+        pool.block_time_ms = Some(block_time_ms);
         let expired: BTreeSet<Digest> = pool
             .by_id
             .iter()
@@ -167,9 +187,11 @@ impl Mempool {
         expired
     }
 
-    /// Whether any transaction waits for a block.
+    /// Whether a block is wanted now: a transaction waits for one, or block time lags behind by more than a step.
     pub fn is_waiting(&self, now_ms: u64) -> bool {
-        self.pool.lock().waiting(now_ms).next().is_some()
+        let pool = self.pool.lock();
+        pool.block_time_ms.is_some_and(|time_ms| time_ms + STEP_MS_MAX < now_ms)
+            || pool.waiting(now_ms).next().is_some()
     }
 
     /// Resolves at the next arrival after the call.
@@ -228,16 +250,16 @@ mod tests {
     #[test]
     fn oldest_first_once_and_not_while_in_flight() {
         let pool = Mempool::default();
-        let (a, b) = (signed(1, 1, 100), signed(2, 1, 100));
+        let (a, b) = (signed(1, 1, 9_000), signed(2, 1, 9_000));
         for transaction in [&a, &b, &a] {
             pool.insert(transaction.clone(), 0).unwrap();
         }
-        assert_eq!(pool.select(0), [a.clone(), b.clone()]);
+        assert_eq!(pool.select(0, 0), [a.clone(), b.clone()]);
         pool.mark_in_flight([&id(&a), &id(&b)], 0);
-        assert!(!pool.is_waiting(IN_FLIGHT_MS - 1) && pool.select(0).is_empty());
+        assert!(!pool.is_waiting(IN_FLIGHT_MS - 1) && pool.select(0, 0).is_empty());
         assert!(pool.is_waiting(IN_FLIGHT_MS), "a proposal that came to nothing is tried again");
         pool.remove([&id(&a)]);
-        assert_eq!(pool.select(IN_FLIGHT_MS), [b]);
+        assert_eq!(pool.select(0, IN_FLIGHT_MS), [b]);
     }
 
     #[test]
@@ -270,6 +292,34 @@ mod tests {
         assert_eq!(pool.take_gossip(GOSSIP_AFTER_MS, 10), [b]);
         assert!(pool.take_gossip(GOSSIP_AFTER_MS, 10).is_empty());
         assert_eq!(pool.size().0, 1);
+    }
+
+    #[test]
+    fn what_expires_too_far_ahead_waits_until_block_time_has_caught_up() {
+        let (pool, day_ms) = (Mempool::default(), 86_400_000);
+        let soon = signed(1, 1, day_ms + 30_000);
+        let never = signed(2, 1, day_ms + EXPIRY_AHEAD_MS_MAX + 1);
+        pool.insert(soon.clone(), day_ms).unwrap();
+        assert!(pool.select(0, day_ms).is_empty(), "it would be refused");
+        assert!(pool.is_waiting(day_ms), "blocks are made until it is not");
+        let near_ms = day_ms + 30_000 - EXPIRY_AHEAD_MS_MAX;
+        assert!(pool.select(near_ms - 1, day_ms).is_empty());
+        assert_eq!(pool.select(near_ms, day_ms), [soon.clone()]);
+        pool.insert(never.clone(), day_ms).unwrap();
+        assert_eq!(pool.select(0, day_ms), [never.clone()], "it is refused, with proof, as by any clock");
+        assert_eq!(pool.select(near_ms, day_ms + 29_999), [soon]);
+        assert!(!pool.select(near_ms, day_ms + 30_000).contains(&signed(1, 1, day_ms + 30_000)), "too late");
+    }
+
+    #[test]
+    fn while_block_time_lags_there_is_work() {
+        let pool = Mempool::default();
+        assert!(!pool.is_waiting(86_400_000), "nothing is known of block time");
+        pool.expire(1_000);
+        assert!(!pool.is_waiting(1_000 + STEP_MS_MAX));
+        assert!(pool.is_waiting(1_001 + STEP_MS_MAX));
+        pool.expire(1_000 + STEP_MS_MAX);
+        assert!(!pool.is_waiting(1_001 + STEP_MS_MAX));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Paces empty blocks.
 //!
 //! Without load a leader waits before it proposes, so that an idle network makes about one block a second instead of
-//! sixty. The wait ends at once when a transaction arrives. It happens *around* the engine's automaton and never inside
-//! `Application::propose`, because no block is finalized while a proposal is being built.
+//! sixty. The wait ends at once when a transaction arrives, and there is none while block time has to catch up with the
+//! clock. It happens *around* the engine's automaton and never inside `Application::propose`, because no block is
+//! finalized while a proposal is being built.
 
 use crate::mempool::Mempool;
 use commonware_consensus::{Automaton, CertifiableAutomaton, types::Round};
@@ -43,7 +44,7 @@ impl<E: Spawner + Clock, A: Clone> Clone for Paced<E, A> {
     }
 }
 
-/// Resolves when a transaction waits, or after `idle`.
+/// Resolves when a block is wanted, or after `idle`.
 async fn work_or_idle<E: Clock>(context: &E, mempool: &Mempool, idle: Duration) {
     let deadline = context.current() + idle;
     loop {

@@ -484,6 +484,35 @@ fn an_observer_follows_and_neither_leads_nor_signs() {
 }
 
 #[test]
+fn after_a_long_stop_what_is_written_then_is_applied() {
+    let stop = Duration::from_secs(2 * 3600);
+    deterministic::Runner::timed(stop + Duration::from_secs(120)).start(|context| async move {
+        // Block time begins with the genesis, as after a stop.
+        context.sleep(stop).await;
+        let founders = founders(4);
+        let oracle = links(&context, &founders).await;
+        let mut engines = Vec::new();
+        for index in 0..4 {
+            engines.push(start(&context, &founders, &oracle, index, true).await);
+        }
+        let now_ms = context.current().epoch_millis();
+        let signed = Arc::new(founders.create_bucket("bucket", now_ms));
+        let fate = engines[0].applied.wait(signed.transaction.id());
+        for engine in &engines {
+            engine.mempool.insert(signed.clone(), now_ms).unwrap();
+        }
+        let Fate::Included(inclusion) = fate.await.unwrap() else { panic!("expired") };
+        assert_eq!(inclusion.outcome, 0, "applied, not refused");
+        // With nothing to do, too, block time catches up faster than with a pause at each block.
+        let behind_ms = |engine: &Engine<_>, now_ms: u64| {
+            now_ms - engine.applied.newest().map_or(0, |newest| newest.header.time_ms)
+        };
+        context.sleep(Duration::from_secs(30)).await;
+        assert!(behind_ms(&engines[1], context.current().epoch_millis()) < 5_000);
+    });
+}
+
+#[test]
 fn one_silent_node_stops_nothing_and_comes_back() {
     deterministic::Runner::timed(Duration::from_secs(300)).start(|context| async move {
         let founders = founders(4);

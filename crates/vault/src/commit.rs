@@ -121,7 +121,8 @@ impl From<Refusal> for Error {
             Refusal::Retained | Refusal::RetainedByGovernance | Refusal::Held => {
                 Self::Locked(refusal.to_string())
             }
-            Refusal::Expired => Self::Unavailable(refusal.to_string()),
+            // Of time, and not of right: with a right clock, or when block time has caught up, it is taken.
+            Refusal::Expired | Refusal::ExpiryTooFar => Self::Unavailable(refusal.to_string()),
             other => Self::NotAllowed(other.to_string()),
         }
     }
@@ -133,5 +134,18 @@ impl From<ReadError> for Error {
             ReadError::Overloaded => Self::Overloaded,
             ReadError::Unavailable { .. } | ReadError::Disagreement => Self::Unavailable(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_time_is_not_one_of_right() {
+        for refusal in [Refusal::Expired, Refusal::ExpiryTooFar] {
+            assert!(matches!(Error::from(refusal), Error::Unavailable(_)), "{refusal:?}");
+        }
+        assert!(matches!(Error::from(Refusal::NotSigner), Error::NotAllowed(_)));
     }
 }

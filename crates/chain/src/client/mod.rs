@@ -111,7 +111,8 @@ impl<E: Context> Client<E> {
         self.submit_to_all(transaction).await
     }
 
-    /// The newest block that a quorum of nodes, asked now, proves: every write acknowledged before is in it.
+    /// The newest block of those that a quorum of nodes, asked now, first proves, and that a quorum has applied: every write
+    /// acknowledged before is in it.
     pub async fn tip(&self) -> Result<FinalizedHeader, ReadError> {
         let tip = self.read_tip(self.read_deadline()).await?;
         Ok(FinalizedHeader::clone(&tip))

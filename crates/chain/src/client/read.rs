@@ -10,6 +10,7 @@ use super::{
 use crate::protocol::{Answer, ReadRequest, Request, Subject};
 use proof::finality::FinalizedHeader;
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -56,54 +57,52 @@ impl<E: Context> Client<E> {
     ) -> Result<T, ReadError> {
         let message =
             |min_height| Message::new(&Request::Read(ReadRequest { subject: subject.clone(), min_height }));
-        let mut best: Option<(u64, T)> = None;
+        let mut answers: BTreeMap<u64, T> = BTreeMap::new();
         let full = |min_height, answer| {
             let Answer::State(answer) = answer else { return Err(unexpected(answer)) };
             let proven = self.shared.verifier.state(subject, min_height, answer)?;
             let height = proven.block.header.height;
-            let read = interpret(proven)?;
-            if best.as_ref().is_none_or(|(of, _)| *of < height) {
-                best = Some((height, read));
-            }
+            answers.insert(height, interpret(proven)?);
             Ok(height)
         };
-        self.collect(Some(message), full, |_| {}, deadline).await?;
-        Ok(best.expect("the quorum is done only after a whole answer").1)
+        let height = self.collect(Some(message), full, |_| {}, deadline).await?;
+        Ok(answers.remove(&height).expect("the quorum is done with an answer that there is"))
     }
 
-    /// The newest block that a quorum proves.
+    /// The newest block of those that a quorum first proves, once a quorum has applied it.
     pub(super) async fn read_tip(&self, deadline: SystemTime) -> Result<Arc<FinalizedHeader>, ReadError> {
         loop {
-            let mut newest: Option<Arc<FinalizedHeader>> = None;
+            let mut tips: BTreeMap<u64, Arc<FinalizedHeader>> = BTreeMap::new();
             let tip = |block: Arc<FinalizedHeader>| {
-                if newest.as_ref().is_none_or(|newest| newest.header.height < block.header.height) {
-                    newest = Some(block);
-                }
+                tips.insert(block.header.height, block);
             };
             let nothing = |_, answer| Err(unexpected(answer));
             match self.collect(None::<fn(u64) -> Message>, nothing, tip, deadline).await {
-                Ok(()) => return Ok(newest.expect("a quorum is not empty")),
+                Ok(height) => return Ok(tips.remove(&height).expect("a node proved the height")),
                 Err(failed) => self.retry_pause(deadline, failed).await?,
             }
         }
     }
 
-    /// Asks until the quorum is done. `message` makes the request for a whole answer, `full` checks one and gives its
-    /// height, `tip` takes each proved block that is not a whole answer's.
+    /// Asks until the quorum is done, and gives the height that it is done with. `message` makes the request for a whole
+    /// answer, `full` checks one and gives its height, `tip` takes each proved block that is not a whole answer's.
     async fn collect(
         &self,
         message: Option<impl Fn(u64) -> Message>,
         mut full: impl FnMut(u64, Answer) -> Result<u64, Rejected>,
         mut tip: impl FnMut(Arc<FinalizedHeader>),
         deadline: SystemTime,
-    ) -> Result<(), ReadError> {
+    ) -> Result<u64, ReadError> {
         let peers = &self.shared.peers;
         let needed = self.shared.committee.quorum();
         let mut quorum = Quorum::new(&peers.order(), needed, message.is_some());
         let mut calls = Calls::new(peers, deadline);
         let mut last = String::from("none was asked");
         let mut overloaded = 0;
-        while !quorum.is_done() {
+        loop {
+            if let Some(height) = quorum.done() {
+                return Ok(height);
+            }
             for (node, ask) in quorum.asks() {
                 let message = match (ask, &message) {
                     (Ask::Full(min_height), Some(message)) => message(min_height),
@@ -146,7 +145,6 @@ impl<E: Context> Client<E> {
                 }
             }
         }
-        Ok(())
     }
 
     /// Notes that a node's answer is of no use; a false one is held against it. Gives the reason for people.
