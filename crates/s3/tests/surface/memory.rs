@@ -353,8 +353,6 @@ impl Store for Memory {
         let mut last = None;
         for slot @ (bucket, name) in state.versions.keys() {
             let key = name.as_str();
-            let shown = state.shown(slot, request.at.unwrap_or(u64::MAX)).next();
-            let Some(Kept::Object(object)) = shown else { continue };
             if *bucket != request.bucket || !key.starts_with(&request.prefix) || !follows(key, &request.after)
             {
                 continue;
@@ -363,6 +361,12 @@ impl Store for Memory {
             if prefix.is_some() && page.prefixes.last() == prefix.as_ref() {
                 continue;
             }
+            let shown = state.shown(slot, request.at.unwrap_or(u64::MAX)).next();
+            let Some(Kept::Object(object)) = shown else {
+                // As nodes do: a page goes on after what was looked at last, listed or not.
+                last = Some(ListAfter::Key(key.to_owned()));
+                continue;
+            };
             if page.objects.len() + page.prefixes.len() == request.limit {
                 page.next = last;
                 break;
