@@ -122,6 +122,11 @@ pub trait Store: Clone + Send + Sync + 'static {
         metadata: Metadata,
         condition: Condition,
     ) -> impl Future<Output = Result<Written, Error>> + Send;
+    fn completed_upload(
+        &self,
+        place: &Place,
+        upload: UploadId,
+    ) -> impl Future<Output = Result<Self::Object, Error>> + Send;
     fn abort_upload(&self, place: &Place, upload: UploadId)
     -> impl Future<Output = Result<(), Error>> + Send;
     fn list_uploads(
@@ -282,6 +287,10 @@ impl<E: vault::Context> Store for vault::Vault<E> {
         condition: Condition,
     ) -> Result<Written, Error> {
         self.complete_upload(place, upload, parts, metadata, condition).await
+    }
+
+    async fn completed_upload(&self, place: &Place, upload: UploadId) -> Result<Self::Object, Error> {
+        self.completed_upload(place, upload).await
     }
 
     async fn abort_upload(&self, place: &Place, upload: UploadId) -> Result<(), Error> {

@@ -38,6 +38,7 @@ struct State {
     /// Heights at which versions were hidden or shown.
     hidden: BTreeMap<VersionId, Vec<(u64, bool)>>,
     uploads: BTreeMap<UploadId, Open>,
+    completed: BTreeMap<UploadId, VersionId>,
     failure: Option<Error>,
     /// Reads wait for this to be released.
     gate: Option<Arc<tokio::sync::Semaphore>>,
@@ -508,7 +509,16 @@ impl Store for Memory {
             kept.push(part.clone());
         }
         state.uploads.remove(&upload);
-        Ok(state.add(place, contents.into(), metadata, kept))
+        let written = state.add(place, contents.into(), metadata, kept);
+        state.completed.insert(upload, written.version);
+        Ok(written)
+    }
+
+    async fn completed_upload(&self, place: &Place, upload: UploadId) -> Result<Object, Error> {
+        let state = self.ready()?;
+        let current = state.current(place).map_err(|_| Error::NoSuchUpload)?;
+        let completed = state.completed.get(&upload) == Some(&current.version);
+        completed.then(|| current.clone()).ok_or(Error::NoSuchUpload)
     }
 
     async fn abort_upload(&self, place: &Place, upload: UploadId) -> Result<(), Error> {
