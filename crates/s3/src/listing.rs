@@ -26,9 +26,7 @@ pub(crate) async fn list_objects<S: Store>(
     let after = (!marker.is_empty()).then(|| after_marker(&marker, &prefix, delimiter.as_deref()));
     let page = walk(surface, &input.bucket, &prefix, delimiter.as_deref(), after, max_keys).await?;
     // Without delimiter a client goes on after the last key, which it sees.
-    let next = page.next.as_ref().filter(|_| delimiter.is_some()).map(|next| match next {
-        ListAfter::Key(text) | ListAfter::Prefix(text) => encoding.apply(text),
-    });
+    let next = next_marker(&page).filter(|_| delimiter.is_some()).map(|next| encoding.apply(next));
     let object = |listed| object(listed, encoding, Some(surface.owner()));
     Ok(S3Response::new(ListObjectsOutput {
         name: Some(input.bucket),
@@ -98,6 +96,14 @@ async fn walk<S: Store>(
     };
     let page = surface.store.list(request).await.map_err(stored)?;
     Ok(if max_keys == 0 { Page::default() } else { page })
+}
+
+/// The last line of a page that is not the last. Not what the page goes on after: that may be a deleted key that looks
+/// like a common prefix, and as a marker would stand for all that begins with it.
+fn next_marker(page: &Page) -> Option<&str> {
+    let key = page.objects.last().map(|listed| listed.key.as_str());
+    let prefix = page.prefixes.last().map(String::as_str);
+    page.next.as_ref().and(key.max(prefix))
 }
 
 /// A marker that is itself a common prefix stands for all keys that begin with it.

@@ -9,12 +9,12 @@ use crate::{
     listing::Encoding,
     locking::{self, asked},
     objects::receive,
-    store::{PartWriter, Store},
+    store::{PartWriter, Store, StoredObject},
     surface::{Surface, bucket, limit, place},
     whole::{self, Announced, given_checksums},
 };
-use proof::{UploadId, limits::PART_NUMBER_MAX};
-use s3s::{S3ErrorCode, S3Request, S3Response, S3Result, dto::*};
+use proof::{UploadId, VersionId, limits::PART_NUMBER_MAX};
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, dto::*};
 use vault::{Metadata, Place, UploadsRequest};
 
 /// An upload's id. Errors: NoSuchUpload.
@@ -96,16 +96,64 @@ pub(crate) async fn complete_multipart_upload<S: Store>(
     surface: &Surface<S>,
     request: S3Request<CompleteMultipartUploadInput>,
 ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-    let input = request.input;
+    let mut input = request.input;
     let place = place(&input.bucket, &input.key)?;
     let upload = upload_id(&input.upload_id)?;
-    let listed = listed(input.multipart_upload.and_then(|listed| listed.parts).unwrap_or_default())?;
+    let listed = listed(input.multipart_upload.take().and_then(|listed| listed.parts).unwrap_or_default())?;
+    let (bucket, key) = (input.bucket.clone(), input.key.clone());
+    let (metadata, version) = match complete(surface, &place, upload, &listed, input).await {
+        Err(cause) if is_of_completed(&cause) => {
+            completed(surface, &place, upload, &listed).await?.ok_or(cause)?
+        }
+        done => done?,
+    };
+    let mut output = CompleteMultipartUploadOutput {
+        location: Some(format!("/{bucket}/{}", Encoding::Url.apply(&key))),
+        bucket: Some(bucket),
+        key: Some(key),
+        e_tag: Some(etag(&metadata)),
+        version_id: Some(version.to_string()),
+        checksum_type: metadata.checksum_type.clone().map(Into::into),
+        ..CompleteMultipartUploadOutput::default()
+    };
+    set_checksums!(output, &metadata);
+    Ok(S3Response::new(output))
+}
+
+/// What completing an upload fails with that was completed before.
+fn is_of_completed(cause: &S3Error) -> bool {
+    matches!(cause.code(), S3ErrorCode::NoSuchUpload | S3ErrorCode::PreconditionFailed)
+}
+
+/// What these parts of the upload became before, if it was completed. Clients complete again what they heard no answer to.
+async fn completed<S: Store>(
+    surface: &Surface<S>,
+    place: &Place,
+    upload: UploadId,
+    listed: &[ListedPart],
+) -> S3Result<Option<(Metadata, VersionId)>> {
+    let object = match surface.store.completed_upload(place, upload).await {
+        Err(vault::Error::NoSuchUpload) => return Ok(None),
+        object => object.map_err(stored)?,
+    };
+    let parts = surface.store.object_parts(&object).await.map_err(stored)?;
+    let same = parts.len() == listed.len() && chosen(listed, &parts).is_ok();
+    Ok(same.then(|| (object.metadata().clone(), object.version())))
+}
+
+async fn complete<S: Store>(
+    surface: &Surface<S>,
+    place: &Place,
+    upload: UploadId,
+    listed: &[ListedPart],
+    input: CompleteMultipartUploadInput,
+) -> S3Result<(Metadata, VersionId)> {
     let conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
-    let condition = conditions.resolve(&surface.store, &place, true).await?;
-    let opened = surface.store.head_upload(&place, upload).await.map_err(stored)?;
+    let condition = conditions.resolve(&surface.store, place, true).await?;
+    let opened = surface.store.head_upload(place, upload).await.map_err(stored)?;
     let announced = Announced::of(&opened.metadata);
-    let stored_parts = all_parts(surface, &place, upload).await?;
-    let parts = chosen(&listed, &stored_parts)?;
+    let stored_parts = all_parts(surface, place, upload).await?;
+    let parts = chosen(listed, &stored_parts)?;
 
     let length: u64 = parts.iter().map(|part| part.length).sum();
     if input.mpu_object_size.is_some_and(|declared| declared != length as i64) {
@@ -118,23 +166,13 @@ pub(crate) async fn complete_multipart_upload<S: Store>(
     whole::set_checksum(&mut metadata, announced, &parts);
     whole::check_checksum(&metadata, given_checksums!(input), input.checksum_type.as_ref())?;
 
-    let chosen = listed.into_iter().map(|part| (part.number, part.etag)).collect();
+    let chosen = listed.iter().map(|part| (part.number, part.etag.clone())).collect();
     let written = surface
         .store
-        .complete_upload(&place, upload, chosen, metadata.clone(), condition, settings)
+        .complete_upload(place, upload, chosen, metadata.clone(), condition, settings)
         .await
         .map_err(stored)?;
-    let mut output = CompleteMultipartUploadOutput {
-        location: Some(format!("/{}/{}", input.bucket, Encoding::Url.apply(&input.key))),
-        bucket: Some(input.bucket),
-        key: Some(input.key),
-        e_tag: Some(etag(&metadata)),
-        version_id: Some(written.version.to_string()),
-        checksum_type: metadata.checksum_type.clone().map(Into::into),
-        ..CompleteMultipartUploadOutput::default()
-    };
-    set_checksums!(output, &metadata);
-    Ok(S3Response::new(output))
+    Ok((metadata, written.version))
 }
 
 /// A part as CompleteMultipartUpload lists it.

@@ -169,6 +169,11 @@ pub trait Store: Clone + Send + Sync + 'static {
         condition: Condition,
         settings: Settings,
     ) -> impl Future<Output = Result<Written, Error>> + Send;
+    fn completed_upload(
+        &self,
+        place: &Place,
+        upload: UploadId,
+    ) -> impl Future<Output = Result<Self::Object, Error>> + Send;
     fn abort_upload(&self, place: &Place, upload: UploadId)
     -> impl Future<Output = Result<(), Error>> + Send;
     fn list_uploads(
@@ -390,6 +395,10 @@ impl<E: vault::Context> Store for vault::Vault<E> {
         settings: Settings,
     ) -> Result<Written, Error> {
         self.complete_upload_with(place, upload, parts, metadata, condition, settings).await
+    }
+
+    async fn completed_upload(&self, place: &Place, upload: UploadId) -> Result<Self::Object, Error> {
+        self.completed_upload(place, upload).await
     }
 
     async fn abort_upload(&self, place: &Place, upload: UploadId) -> Result<(), Error> {

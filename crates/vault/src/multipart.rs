@@ -6,7 +6,7 @@
 //! lists of chunks: no chunk moves. It holds only if no part was put meanwhile.
 
 use crate::{
-    Condition, Context, Error, Metadata, Part, PartWriter, PartsPage, Settings, Upload, UploadsPage,
+    Condition, Context, Error, Metadata, Object, Part, PartWriter, PartsPage, Settings, Upload, UploadsPage,
     UploadsRequest, Vault, Written,
     commit::Intent,
     join::{Join, Joined},
@@ -168,6 +168,20 @@ impl<E: Context> Vault<E> {
             .requiring(condition.on(place));
         let intent = self.settle(intent, place, settings)?;
         Ok(crate::commit::written(&self.commit(intent).await?))
+    }
+
+    /// What completing the upload made, while that is the key's current version: for who completes it again, not having
+    /// heard that it was. Errors: `NoSuchUpload`.
+    pub async fn completed_upload(&self, place: &Place, upload: UploadId) -> Result<Object, Error> {
+        let current = match self.head(place, None).await {
+            Err(Error::NoSuchKey { .. } | Error::NoSuchBucket) => return Err(Error::NoSuchUpload),
+            current => current?,
+        };
+        match &current.contents.sealed.runs {
+            // A copy elsewhere is not what the upload became.
+            Runs::Parts(origin) if origin.upload == upload && origin.place == *place => Ok(current),
+            Runs::Parts(_) | Runs::Whole(_) => Err(Error::NoSuchUpload),
+        }
     }
 
     /// Closes the upload without an object. Errors: `NoSuchUpload`.

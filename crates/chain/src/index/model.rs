@@ -545,6 +545,7 @@ fn listed_versions<S: Store>(
         assert!(of_page.len() <= usize::from(question.limit));
         lines.extend(of_page);
         match page.next.first() {
+            Some(AfterVersion::Key(key)) => panic!("a client may take {key:?} for a common prefix"),
             Some(next) => query.after = next.clone(),
             None => return Some(lines),
         }

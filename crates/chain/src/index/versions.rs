@@ -138,15 +138,16 @@ impl<'a, S: Store> Walk<'a, S> {
         }
         self.examined += 1;
         let key = unescape(&of_key[self.root.len()..])?;
+        // Not the key alone, which a client could not tell from a common prefix.
+        let here = AfterVersion::Place(AfterPlace { key: text(&key)?, version: place });
         if place < self.created {
-            self.last = AfterVersion::Key(text(&key)?);
+            self.last = here;
             return Ok(Step::Seek(Key::from(of_key).past()));
         }
         let turn: Turn = decode(value)?;
         if of_key != self.of_key {
             self.begin_key(of_key, place, &turn, &key)?;
         }
-        let here = AfterVersion::Place(AfterPlace { key: text(&key)?, version: place });
         let Turn::Version(version) = turn else { return Ok(self.pass(here)) };
         let hidden = self.hidden(of_key, place)?;
         if hidden.is_some() && !self.query.hidden {

@@ -100,6 +100,28 @@ async fn version_1_pages_by_marker() {
     assert_eq!(inside.element("Prefix"), Some("b/"));
 }
 
+/// A deleted `dir/` is looked at before `dir/x` is, but is no marker: it would stand for all of `dir/`.
+#[tokio::test]
+async fn deleted_directory_markers_hide_nothing() {
+    let server = Server::start().await;
+    for key in ["a", "dir/", "dir/x", "z"] {
+        server.put(&format!("/bucket/{key}")).body("x").send().await;
+    }
+    server.delete("/bucket/dir/").send().await;
+    let (mut listed, mut marker) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/bucket?delimiter=%2F&marker={}&max-keys=1", crate::client::encode(&marker));
+        let page = server.get(&path).send().await;
+        let lines = page.elements("Key").into_iter().chain(prefixes(&page));
+        listed.extend(lines.map(str::to_owned));
+        match page.element("NextMarker") {
+            Some(next) => marker = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(listed, ["a", "dir/", "z"]);
+}
+
 #[tokio::test]
 async fn start_after_need_not_be_a_key() {
     let server = filled().await;

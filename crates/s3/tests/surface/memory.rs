@@ -48,6 +48,7 @@ struct State {
     locks: BTreeMap<VersionId, VersionLock>,
     /// Documents by the heights from which on they are.
     annotations: BTreeMap<Bytes, Vec<Said>>,
+    completed: BTreeMap<UploadId, VersionId>,
     failure: Option<Error>,
     /// Reads wait for this to be released.
     gate: Option<Arc<tokio::sync::Semaphore>>,
@@ -397,8 +398,6 @@ impl Store for Memory {
         let mut last = None;
         for slot @ (bucket, name) in state.versions.keys() {
             let key = name.as_str();
-            let shown = state.shown(slot, request.at.unwrap_or(u64::MAX)).next();
-            let Some(Kept::Object(object)) = shown else { continue };
             if *bucket != request.bucket || !key.starts_with(&request.prefix) || !follows(key, &request.after)
             {
                 continue;
@@ -407,6 +406,12 @@ impl Store for Memory {
             if prefix.is_some() && page.prefixes.last() == prefix.as_ref() {
                 continue;
             }
+            let shown = state.shown(slot, request.at.unwrap_or(u64::MAX)).next();
+            let Some(Kept::Object(object)) = shown else {
+                // As nodes do: a page goes on after what was looked at last, listed or not.
+                last = Some(ListAfter::Key(key.to_owned()));
+                continue;
+            };
             if page.objects.len() + page.prefixes.len() == request.limit {
                 page.next = last;
                 break;
@@ -641,7 +646,16 @@ impl Store for Memory {
             kept.push(part.clone());
         }
         state.uploads.remove(&upload);
-        state.add(place, contents.into(), metadata, kept, settings)
+        let written = state.add(place, contents.into(), metadata, kept, settings)?;
+        state.completed.insert(upload, written.version);
+        Ok(written)
+    }
+
+    async fn completed_upload(&self, place: &Place, upload: UploadId) -> Result<Object, Error> {
+        let state = self.ready()?;
+        let current = state.current(place).map_err(|_| Error::NoSuchUpload)?;
+        let completed = state.completed.get(&upload) == Some(&current.version);
+        completed.then(|| current.clone()).ok_or(Error::NoSuchUpload)
     }
 
     async fn abort_upload(&self, place: &Place, upload: UploadId) -> Result<(), Error> {

@@ -100,6 +100,37 @@ async fn completion_is_exact() {
     }
 }
 
+/// As clients do that heard no answer.
+#[tokio::test]
+async fn what_was_completed_can_be_completed_again() {
+    let server = Server::start().await;
+    let upload = open(&server, &[("x-amz-checksum-algorithm", "CRC32")]).await;
+    let (one, two) = (
+        part(&server, &upload, 1, vec![b'x'; PART]).await,
+        part(&server, &upload, 2, b"tail".to_vec()).await,
+    );
+    let parts = [(1, etag(&one)), (2, etag(&two))];
+    let first = complete(&server, &upload, &parts, &[]).await;
+    assert_eq!(first.status, 200, "{}", first.text());
+    for headers in [&[][..], &[("if-none-match", "*")], &[("if-match", "\"before\"")]] {
+        let again = complete(&server, &upload, &parts, headers).await;
+        assert_eq!((again.status, again.text()), (200, first.text()), "{headers:?}");
+        assert_eq!(again.header("x-amz-version-id"), first.header("x-amz-version-id"));
+    }
+    let no_upload = (404, "NoSuchUpload");
+    assert_eq!(complete(&server, &upload, &parts[..1], &[]).await.verdict(), no_upload, "other parts");
+    server.put("/bucket/k").body("newer").send().await;
+    assert_eq!(complete(&server, &upload, &parts, &[]).await.verdict(), no_upload, "no longer current");
+    server.memory.fail(Some(vault::Error::Unavailable("for now".to_owned())));
+    assert_eq!(complete(&server, &upload, &parts, &[]).await.status, 503, "not said to be gone");
+    server.memory.fail(None);
+
+    let aborted = open(&server, &[]).await;
+    let only = part(&server, &aborted, 1, b"only".to_vec()).await;
+    server.delete(&format!("/bucket/k?uploadId={aborted}")).send().await;
+    assert_eq!(complete(&server, &aborted, &[(1, etag(&only))], &[]).await.verdict(), no_upload);
+}
+
 #[tokio::test]
 async fn checksums_of_the_whole() {
     let server = Server::start().await;

@@ -340,8 +340,14 @@ async fn give_up<E: Context>(shared: &Shared<E>, blob: &E::Blob, offset: u64) ->
         Err(error) if is_no_room(&error) => {
             match blob.read_at(offset, SLOT as usize, ReadOptions::default()).await {
                 // Not even the first slot had room: it is a hole.
-                Ok(slot) if slot.coalesce().as_ref() == erased() => Ok(()),
-                _ => Err(error),
+                Ok(slot) => {
+                    if slot.coalesce().as_ref() == erased() {
+                        Ok(())
+                    } else {
+                        Err(error)
+                    }
+                }
+                Err(_) => Err(error),
             }
         }
         result => result,

@@ -60,6 +60,10 @@ fn parts_become_an_object() {
         assert!(read(&vault, &object, from as u64..to as u64).await.unwrap() == whole[from..to]);
 
         assert_eq!(complete(wanted).await, Err(Error::NoSuchUpload));
+        let completed = vault.completed_upload(&place("key"), upload).await.unwrap();
+        assert_eq!(completed.version, written.version);
+        let elsewhere = vault.completed_upload(&place("other"), upload).await;
+        assert_eq!(elsewhere.err(), Some(Error::NoSuchUpload));
         assert_eq!(vault.list_uploads(request).await.unwrap().uploads, []);
         let parts = vault.object_parts(&object).await.unwrap();
         let numbers: Vec<_> = parts.iter().map(|part| (part.number, part.length as usize)).collect();
@@ -94,6 +98,8 @@ fn what_does_not_fit_together_is_refused() {
         assert_eq!(other, Err(Error::NoSuchUpload));
         assert_eq!(put_part(&vault, upload, 0, &small).await, Err(Error::InvalidPart { number: 0 }));
         vault.abort_upload(&place("key"), upload).await.unwrap();
+        let completed = vault.completed_upload(&place("key"), upload).await;
+        assert_eq!(completed.err(), Some(Error::NoSuchUpload));
         assert_eq!(put_part(&vault, upload, 1, &small).await, Err(Error::NoSuchUpload));
     });
 }
