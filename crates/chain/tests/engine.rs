@@ -493,7 +493,7 @@ fn after_a_long_stop_what_is_written_then_is_applied() {
         let oracle = links(&context, &founders).await;
         let mut engines = Vec::new();
         for index in 0..4 {
-            engines.push(start(&context, &founders, &oracle, index, true).await);
+            engines.push(start(&context, &founders, &oracle, index, Claim::First).await);
         }
         let now_ms = context.current().epoch_millis();
         let signed = Arc::new(founders.create_bucket("bucket", now_ms));
