@@ -94,6 +94,9 @@ pub struct Wishes {
 /// voters tolerate.
 const CLOCK_MS: i64 = 200;
 
+/// How often a fault is drawn again until it is one that is wished for.
+const REDRAWS: usize = 200;
+
 impl Plan {
     /// The plan of a seed.
     pub fn draw(seed: u64, wishes: &Wishes) -> Self {
@@ -195,46 +198,29 @@ impl Plan {
                 let adversary = wanted.unwrap_or_else(any);
                 self.adversaries.insert(mine[0], adversary);
             } else {
-                self.draw_slot(rng, &mine);
+                self.draw_slot(rng, &mine, wishes);
             }
         }
     }
 
     /// One fault after another, until a lasting one or the end.
-    fn draw_slot(&mut self, rng: &mut StdRng, nodes: &[usize]) {
+    fn draw_slot(&mut self, rng: &mut StdRng, nodes: &[usize], wishes: &Wishes) {
         let mut at_ms = rng.random_range(200..4_000);
         while at_ms < self.calm_ms {
             let node = *nodes.iter().choose(rng).expect("a slot has nodes");
             let for_ms = rng.random_range(200..6_000).min(self.calm_ms - at_ms);
-            let loss = if rng.random_bool(0.6) { Loss::Power } else { Loss::Process };
-            let (inward, outward) = [(true, true), (true, false), (false, true)][rng.random_range(0..3)];
-            let fault = match rng.random_range(0..25) {
-                0..5 => Fault::Crash { node, loss, for_ms },
-                5..7 => {
-                    let again_ms = rng.random_bool(0.5).then(|| rng.random_range(20..500));
-                    Fault::Storage { node, for_ms, again_ms }
+            let wanted = |fault: &Fault| wishes.fault.as_ref().is_none_or(|name| name == fault.name());
+            let mut fault = draw_fault(rng, node, for_ms);
+            for _ in 0..REDRAWS {
+                if wanted(&fault) {
+                    break;
                 }
-                7..9 => Fault::Wipe { node, for_ms },
-                9..11 => {
-                    self.faults.push((at_ms, Fault::Snapshot { node }));
-                    at_ms += rng.random_range(500..5_000);
-                    Fault::Rollback { node, for_ms }
-                }
-                11 => Fault::Rotten { node, rot: Rot::Shards, bits: rng.random_range(1..40) },
-                12 => Fault::Rotten { node, rot: Rot::Blocks, bits: rng.random_range(1..10) },
-                13 => Fault::DiskErrors { node, per_mille: rng.random_range(1..100), for_ms },
-                14 => Fault::DiskFull { node, for_ms },
-                15 => Fault::DiskSlow { node, latency_ms: rng.random_range(5..500), for_ms },
-                16..19 => Fault::Cut { node, inward, outward, for_ms },
-                19..21 => Fault::Twin { node, copied: rng.random_bool(0.6) },
-                21 => Fault::Rotten { node, rot: Rot::Shards, bits: rng.random_range(100..2_000) },
-                22 => Fault::Slow { node, latency_ms: rng.random_range(50..3_000), for_ms },
-                _ => {
-                    let far = if rng.random_bool(0.5) { 2_000 } else { 120_000 };
-                    let offset_ms = rng.random_range(-far..far);
-                    Fault::Clock { node, offset_ms, drift_ppm: rng.random_range(-50_000..50_000), for_ms }
-                }
-            };
+                fault = draw_fault(rng, node, for_ms);
+            }
+            if let Fault::Rollback { node, .. } = fault {
+                self.faults.push((at_ms, Fault::Snapshot { node }));
+                at_ms += rng.random_range(500..5_000);
+            }
             let lasts = matches!(
                 fault,
                 Fault::Wipe { .. } | Fault::Rollback { .. } | Fault::Rotten { .. } | Fault::Twin { .. }
@@ -294,6 +280,35 @@ impl Plan {
                     at_ms += for_ms + rng.random_range(500..8_000);
                 }
             }
+        }
+    }
+}
+
+/// A fault of a node, of any kind.
+fn draw_fault(rng: &mut StdRng, node: usize, for_ms: u64) -> Fault {
+    let loss = if rng.random_bool(0.6) { Loss::Power } else { Loss::Process };
+    let (inward, outward) = [(true, true), (true, false), (false, true)][rng.random_range(0..3)];
+    match rng.random_range(0..25) {
+        0..5 => Fault::Crash { node, loss, for_ms },
+        5..7 => {
+            let again_ms = rng.random_bool(0.5).then(|| rng.random_range(20..500));
+            Fault::Storage { node, for_ms, again_ms }
+        }
+        7..9 => Fault::Wipe { node, for_ms },
+        9..11 => Fault::Rollback { node, for_ms },
+        11 => Fault::Rotten { node, rot: Rot::Shards, bits: rng.random_range(1..40) },
+        12 => Fault::Rotten { node, rot: Rot::Blocks, bits: rng.random_range(1..10) },
+        13 => Fault::DiskErrors { node, per_mille: rng.random_range(1..100), for_ms },
+        14 => Fault::DiskFull { node, for_ms },
+        15 => Fault::DiskSlow { node, latency_ms: rng.random_range(5..500), for_ms },
+        16..19 => Fault::Cut { node, inward, outward, for_ms },
+        19..21 => Fault::Twin { node, copied: rng.random_bool(0.6) },
+        21 => Fault::Rotten { node, rot: Rot::Shards, bits: rng.random_range(100..2_000) },
+        22 => Fault::Slow { node, latency_ms: rng.random_range(50..3_000), for_ms },
+        _ => {
+            let far = if rng.random_bool(0.5) { 2_000 } else { 120_000 };
+            let offset_ms = rng.random_range(-far..far);
+            Fault::Clock { node, offset_ms, drift_ppm: rng.random_range(-50_000..50_000), for_ms }
         }
     }
 }

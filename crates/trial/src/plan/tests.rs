@@ -59,3 +59,26 @@ fn a_seed_is_a_plan() {
     assert_eq!(plan(7), plan(7));
     assert_ne!(plan(7), plan(8));
 }
+
+#[test]
+fn a_fault_that_is_wished_for_is_in_most_plans_and_no_other() {
+    for name in ["storage wipe", "rollback", "one-way partition", "twin"] {
+        let wishes = Wishes { kind: Some(Kind::Within), fault: Some(name.to_owned()), ..Wishes::default() };
+        let plans: Vec<Plan> = (0..100).map(|seed| Plan::draw(seed, &wishes)).collect();
+        let of = |plan: &Plan| plan.faults.iter().filter(|(_, fault)| fault.name() == name).count();
+        assert!(plans.iter().filter(|plan| of(plan) > 0).count() > 90, "{name}");
+        let others =
+            |plan: &&Plan| plan.faults.iter().any(|(_, fault)| ![name, "snapshot"].contains(&fault.name()));
+        assert_eq!(plans.iter().find(others).map(ToString::to_string), None);
+    }
+}
+
+#[test]
+fn a_drill_is_of_a_node_that_is_whole() {
+    let plans: Vec<Plan> = (0..500).map(|seed| Plan::draw(seed, &Wishes::default())).collect();
+    let drilled: Vec<_> = plans.iter().filter_map(|plan| Some((plan, plan.drill?))).collect();
+    assert!(drilled.len() > 100);
+    for (plan, node) in drilled {
+        assert!(plan.kind == Kind::Within && !plan.lasting(node) && plan.heals(node), "{plan}");
+    }
+}
