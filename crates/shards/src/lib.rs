@@ -13,6 +13,7 @@ mod pace;
 mod server;
 pub mod store;
 pub mod wire;
+mod work;
 
 pub use client::{Client, ClientContext, ClientLimits, Error};
 pub use heal::{Healer, HealerConfig};

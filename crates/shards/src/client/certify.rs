@@ -14,7 +14,7 @@ use commonware_utils::SystemTimeExt;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream, stream::FuturesUnordered};
 use proof::{AvailabilityCertificate, Digest, Manifest, StorageReceipt, wire::Encode};
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -27,6 +27,9 @@ const RETRY_FIRST: Duration = Duration::from_millis(2);
 const RETRY_MAX: Duration = Duration::from_millis(500);
 /// Chunks repaired at the same time for one node.
 const REPAIRS: usize = 4;
+/// How often one chunk or page is pushed to a node that lacks it. It may have crashed before the sync, and so lack again
+/// what it has acknowledged.
+const REPAIRS_OF_ONE: u32 = 3;
 
 /// One manifest on its way to its certificate.
 struct Certification {
@@ -94,7 +97,7 @@ impl<E: ClientContext> Shared<E> {
         certification: &Certification,
     ) -> Result<StorageReceipt, Failure> {
         let deadline = certification.deadline;
-        let mut repaired = BTreeSet::new();
+        let mut repaired = BTreeMap::new();
         let mut retry = RETRY_FIRST;
         loop {
             let request: IoBufs = certification.request.clone().into();
@@ -135,13 +138,13 @@ impl<E: ClientContext> Shared<E> {
         Err(Failure::Lied(format!("for manifest {manifest} a receipt that does not verify: {receipt:?}")))
     }
 
-    /// Pushes what a node lacks, except what is on its way to it already. Whether anything was pushed.
+    /// Pushes what a node lacks, except what is on its way to it already. Whether anything was pushed for the first time.
     async fn repair(
         &self,
         node: usize,
         certification: &Certification,
         missing: &Missing,
-        repaired: &mut BTreeSet<Digest>,
+        repaired: &mut BTreeMap<Digest, u32>,
     ) -> Result<bool, Failure> {
         if missing.is_empty() || !certification.names(missing) {
             return Err(Failure::Lied(format!("lacks what manifest {} does not name", certification.id)));
@@ -149,12 +152,20 @@ impl<E: ClientContext> Shared<E> {
         let absent = |id: &&Digest| !self.nodes[node].is_in_flight(id);
         let pages: Vec<Digest> = missing.pages.iter().filter(absent).copied().collect();
         let chunks: Vec<Digest> = missing.chunks.iter().filter(absent).copied().collect();
+        let mut is_progress = false;
         for id in pages.iter().chain(&chunks) {
-            if !repaired.insert(*id) {
-                return Err(Failure::Lied(format!("lacks {id} again, which it has acknowledged")));
+            let times = repaired.entry(*id).or_default();
+            *times += 1;
+            is_progress |= *times == 1;
+            if *times > REPAIRS_OF_ONE {
+                return Err(Failure::Lied(format!(
+                    "lacks {id}, which it has acknowledged {REPAIRS_OF_ONE} times"
+                )));
             }
         }
-        let is_progress = !(pages.is_empty() && chunks.is_empty());
+        if repaired.len() as u64 > certification.named() {
+            return Err(Failure::Lied(format!("lacks more than manifest {} names", certification.id)));
+        }
         for page in pages {
             self.repair_page(node, page, certification.deadline).await?;
         }
@@ -208,7 +219,16 @@ impl<E: ClientContext> Shared<E> {
 }
 
 impl Certification {
-    /// Whether the manifest may name all of this. The chunks of pages are not known here.
+    /// How many chunks and pages the manifest names.
+    fn named(&self) -> u64 {
+        let pages = match &self.manifest {
+            Manifest::Direct(_) => 0,
+            Manifest::Paged(pages) => pages.len() as u64,
+        };
+        self.manifest.chunks().saturating_add(pages)
+    }
+
+    /// Whether the manifest may name all of this. The chunks of pages are not known here, only how many they are.
     fn names(&self, missing: &Missing) -> bool {
         match &self.manifest {
             Manifest::Direct(page) => {

@@ -301,6 +301,17 @@ impl<E: Context> ShardStore<E> {
         self.shared.now_ms()
     }
 
+    /// What the store runs on, for tasks that end with it.
+    pub(crate) fn context(&self) -> &E {
+        &self.shared.context
+    }
+
+    /// Bytes of the record of `id`, if it is here.
+    pub(crate) fn length(&self, id: &Digest) -> Result<Option<usize>, StoreError> {
+        self.shared.check()?;
+        Ok(self.shared.index.lock().find(id).map(|location| location.header(*id).length()))
+    }
+
     /// This node's shard of a chunk, if it is here.
     pub async fn read(&self, chunk: &Digest) -> Result<Option<StoredShard>, StoreError> {
         let checked = self.shared.read(chunk, Kind::Shard).await?;

@@ -183,6 +183,42 @@ fn certification_repairs_what_a_node_missed() {
     });
 }
 
+/// A node that crashed before the sync lacks again what it has acknowledged. It is no liar, and is repaired again.
+#[test]
+fn certification_repairs_again_what_a_crash_took() {
+    deterministic::Runner::timed(600 * SECOND).start(|context| async move {
+        let cluster = Cluster::start(&context).await;
+        cluster.nodes[1].becomes(Behaviour::Crashed);
+        cluster.nodes[3].becomes(Behaviour::Dead);
+        let chunk = chunk(1, 30_000);
+        cluster.client.put_chunk(chunk.clone()).await.unwrap();
+        let certificate = cluster.client.certify(&manifest(&[chunk.id])).await.unwrap();
+        assert!(certificate.receipts.iter().any(|receipt| receipt.node == 1));
+        assert_eq!(cluster.nodes[1].count(0), 3, "the first time, and two repairs");
+    });
+}
+
+/// A node that says it lacks more than there is gets nothing more: it cannot have gateways push it whatever it likes.
+#[test]
+fn certification_repairs_no_more_than_the_manifest_names() {
+    deterministic::Runner::timed(600 * SECOND).start(|context| async move {
+        let cluster = Cluster::start(&context).await;
+        let chunks: Vec<_> = (0..40).map(|number| chunk(number, 30_000)).collect();
+        for chunk in &chunks {
+            cluster.client.put_chunk(chunk.clone()).await.unwrap();
+        }
+        let ids: Vec<_> = chunks.iter().map(|chunk| chunk.id).collect();
+        let listing = page(&ids[..7]);
+        cluster.client.put_page(&listing).await.unwrap();
+        context.sleep(SECOND).await;
+        cluster.nodes[2].becomes(Behaviour::Greedy(ids[7..].to_vec().leak()));
+        let before = cluster.nodes[2].count(0);
+        cluster.client.certify(&paged(&[listing])).await.unwrap();
+        context.sleep(60 * SECOND).await;
+        assert_eq!(cluster.nodes[2].count(0) - before, 8, "seven chunks and a page are named");
+    });
+}
+
 /// Another client, without the chunks, can finish a write.
 #[test]
 fn a_lagging_node_costs_bounded_memory_and_is_repaired() {

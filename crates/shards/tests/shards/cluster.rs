@@ -11,11 +11,11 @@ use commonware_utils::sync::Mutex;
 use link::{Handler, Limits};
 use proof::{
     Committee, Digest, SecretKey,
-    wire::{DecodeExt as _, Encode as _, Octets},
+    wire::{DecodeExt as _, Encode as _, List, Octets},
 };
 use shards::{
     Client, ClientLimits, Healer, HealerConfig, Server, ServerConfig, ShardStore, StoreConfig,
-    wire::{LANE_NUMBER, Request, Response},
+    wire::{LANE_NUMBER, Missing, Request, Response},
 };
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -43,6 +43,10 @@ pub(crate) enum Behaviour {
     Forger,
     /// Acknowledges shards, and stores none.
     Forgetful,
+    /// Forgets the first two shards that it was sent, as if it had crashed before the sync.
+    Crashed,
+    /// Says that it lacks chunks which the manifest does not name: these, a few at a time.
+    Greedy(&'static [Digest]),
     /// Refuses puts for lack of time.
     Overloaded,
     /// Its disk is full.
@@ -79,6 +83,15 @@ impl Node {
             (Behaviour::Overloaded, _) if is_put => return link::Response::overloaded(),
             (Behaviour::Full, _) if is_put => return Response::Full.encode().into(),
             (Behaviour::Forgetful, _) if is_put => return Response::Done.encode().into(),
+            (Behaviour::Crashed, Request::PutShard(_)) if self.count(request[0]) <= 2 => {
+                return Response::Done.encode().into();
+            }
+            (Behaviour::Greedy(chunks), Request::Certify(_)) => {
+                let asked = self.count(request[0]) - 1;
+                let chunks = chunks.iter().copied().cycle().skip(asked * 4).take(4).collect();
+                let missing = Missing { chunks: List::new(chunks).unwrap(), pages: List::default() };
+                return Response::Missing(missing).encode().into();
+            }
             (Behaviour::Slow(delay), _) => self.context.sleep(delay).await,
             (Behaviour::Liar, Request::GetShard(chunk)) => {
                 if let Some(shard) = self.store.read(&chunk).await.unwrap() {

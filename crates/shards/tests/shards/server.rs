@@ -1,19 +1,21 @@
 //! What a node answers and what it refuses, asked without a link.
 
-use crate::{Store, append, chunk, manifest, open};
+use crate::{Store, append, chunk, manifest, open, page, paged};
 use commonware_runtime::{Clock as _, Runner as _, deterministic};
+use futures::FutureExt as _;
 use proof::{
     Committee, Digest, Manifest, PublicKey, SecretKey,
     limits::CERTIFICATE_CLOCK_MS_MAX,
-    wire::{DecodeExt as _, Encode as _},
+    wire::{DecodeExt as _, Encode as _, Octets},
 };
 use shards::{
     Server, ServerConfig,
-    wire::{Certify, Request, Response},
+    wire::{Certify, Request, Response, Shard},
 };
 use std::time::{Duration, SystemTime};
 
 const NETWORK: Digest = Digest([3; 32]);
+const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// A server of node 1 and its key.
@@ -28,6 +30,40 @@ fn server(store: &Store) -> (Server<deterministic::Context>, PublicKey) {
 async fn ask(server: &Server<deterministic::Context>, request: Request) -> Response {
     let answer = server.handle(request.encode()).await;
     Response::decode(answer.into_body().expect("not overloaded").coalesce()).unwrap()
+}
+
+/// Who puts and cancels, again and again, has a bounded amount of bytes on their way to the disk. What is on its way
+/// gets there.
+#[test]
+fn what_cancelled_puts_leave_to_the_disk_is_bounded() {
+    deterministic::Runner::default().start(|context| async move {
+        let store = open(&context).await.unwrap();
+        let (server, _) = server(&store);
+        for number in 0..5_000 {
+            let chunk = chunk(number, 100);
+            let bytes = Octets::new(chunk.shards[1].clone()).unwrap();
+            let put = Request::PutShard(Shard { index: 1, opening: chunk.opening, bytes });
+            assert!(Box::pin(server.handle(put.encode())).now_or_never().is_none());
+        }
+        context.sleep(SECOND).await;
+        assert_eq!(store.status().held, 4096, "as many as have room as 64 KiB each in 256 MiB");
+        let (listing, unused) = (page(&[Digest([1; 32])]), page(&[Digest([2; 32])]));
+        store.reference(1, &[paged(std::slice::from_ref(&listing))]).await.unwrap();
+        for page in [&listing, &unused] {
+            let put = Request::PutPage(Octets::new(page.encode()).unwrap());
+            assert!(Box::pin(server.handle(put.encode())).now_or_never().is_none());
+        }
+        context.sleep(SECOND).await;
+        assert_eq!((store.status().held, store.status().unresolved), (4098, 0), "the room is there again");
+        for number in [0, 4095] {
+            let get = Request::GetShard(chunk(number, 100).id);
+            for _ in 0..5_000 {
+                assert!(Box::pin(server.handle(get.encode())).now_or_never().is_none());
+            }
+            context.sleep(SECOND).await;
+            assert!(matches!(ask(&server, get).await, Response::Shard(_)));
+        }
+    });
 }
 
 /// A node signs for its own time alone, more or less: what it signs for it keeps from then on.
