@@ -16,6 +16,7 @@ use crate::{
     application::{App, Databases, Network},
     applied::Applied,
     block::{Block, digest, engine_key},
+    intake::{Inadmissible, take_gossip},
     mempool::Mempool,
     network::{Channels, SYNC_BATCH},
     pacing::Paced,
@@ -348,11 +349,6 @@ where
         let follower = Follower { index, references, referenced_height, blocks, applied, mempool };
         move |_| follower.run(final_receiver)
     });
-    context.child("gossip").spawn({
-        let (network, mempool) = (network.clone(), mempool.clone());
-        move |context| gossip(context, network, mempool, channels.gossip)
-    });
-
     let consensus = simplex::Engine::new(
         voting.child("simplex"),
         simplex::Config {
@@ -395,6 +391,11 @@ where
         channels.resolver,
     );
     let state = stateful_mailbox.subscribe_databases().await;
+    context.child("gossip").spawn({
+        let gossip =
+            Gossip { network, mempool: mempool.clone(), applied: applied.clone(), state: state.clone() };
+        move |context| gossip.run(context, channels.gossip)
+    });
     Engine { mempool, applied, state, blocks: marshal_mailbox, consensus }
 }
 
@@ -530,37 +531,42 @@ fn manifests(block: &Block) -> Vec<Manifest> {
 }
 
 /// Passes on transactions that have waited too long, and takes those of others.
-async fn gossip<E, S, R>(
-    context: E,
+struct Gossip<E: Context> {
     network: Arc<Network>,
     mempool: Mempool,
-    (mut sender, mut receiver): (S, R),
-) where
-    E: Spawner + Clock,
-    S: Sender<PublicKey = ed25519::PublicKey>,
-    R: Receiver<PublicKey = ed25519::PublicKey>,
-{
-    let mut next = context.current() + GOSSIP_EVERY;
-    loop {
-        commonware_macros::select! {
-            message = receiver.recv() => {
-                let Ok((peer, bytes)) = message else { return };
-                let taken = SignedTransaction::decode(bytes::Bytes::from(bytes)).ok().filter(|signed| {
-                    ledger::admit(signed, &network.genesis, network.id).is_ok()
-                });
-                match taken {
-                    // A full pool is not the sender's fault, and the transaction is in other pools.
-                    Some(signed) => drop(mempool.insert(Arc::new(signed), context.current().epoch_millis())),
-                    None => warn!(?peer, "a node passed on a transaction that is not admissible"),
-                }
-            },
-            _ = context.sleep_until(next) => {
-                next = context.current() + GOSSIP_EVERY;
-                for signed in mempool.take_gossip(context.current().epoch_millis(), GOSSIP_BATCH) {
-                    debug!(transaction = %digest(&sha256::Digest(signed.transaction.id().0)), "passing on a transaction");
-                    sender.send(Recipients::All, signed.encode(), false);
-                }
-            },
+    applied: Applied,
+    state: Databases<E>,
+}
+
+impl<E: Context> Gossip<E> {
+    async fn run<S, R>(self, context: E, (mut sender, mut receiver): (S, R))
+    where
+        S: Sender<PublicKey = ed25519::PublicKey>,
+        R: Receiver<PublicKey = ed25519::PublicKey>,
+    {
+        let Self { network, mempool, applied, state } = self;
+        let mut next = context.current() + GOSSIP_EVERY;
+        loop {
+            commonware_macros::select! {
+                message = receiver.recv() => {
+                    let Ok((peer, bytes)) = message else { return };
+                    let now_ms = context.current().epoch_millis();
+                    let taken = match SignedTransaction::decode(bytes::Bytes::from(bytes)) {
+                        Ok(signed) => take_gossip(&network, &state, &applied, &mempool, signed, now_ms).await,
+                        Err(_) => Err(Inadmissible),
+                    };
+                    if let Err(Inadmissible) = taken {
+                        warn!(?peer, "a node passed on a transaction that is not admissible");
+                    }
+                },
+                _ = context.sleep_until(next) => {
+                    next = context.current() + GOSSIP_EVERY;
+                    for signed in mempool.take_gossip(context.current().epoch_millis(), GOSSIP_BATCH) {
+                        debug!(transaction = %digest(&sha256::Digest(signed.transaction.id().0)), "passing on a transaction");
+                        sender.send(Recipients::All, signed.encode(), false);
+                    }
+                },
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod block;
 pub mod client;
 pub mod engine;
 pub mod index;
+mod intake;
 pub mod mempool;
 pub mod network;
 pub mod pacing;
