@@ -20,6 +20,7 @@ use crate::{
     block::{Block, digest, engine_key},
     consensus::{Lent, Simplex},
     inquiry::{Answers, Inquiry},
+    intake::{Inadmissible, take_gossip},
     journal::{self, Recalled},
     memory::{self, Memory},
     mempool::Mempool,
@@ -364,11 +365,6 @@ where
         let follower = Follower { index, references, referenced_height, blocks, applied, mempool };
         move |_| follower.run(final_receiver)
     });
-    context.child("gossip").spawn({
-        let (network, mempool) = (network.clone(), mempool.clone());
-        move |context| gossip(context, network, mempool, channels.gossip)
-    });
-
     let memory = Memory::new(me, recalled.as_ref().map_or(0, |(_, recalled)| recalled.finalized()));
     let claimed = recalled.as_ref().map(|(number, _)| *number);
     if let Some((_, recalled)) = recalled {
@@ -422,6 +418,11 @@ where
         }
     });
     let state = stateful_mailbox.subscribe_databases().await;
+    context.child("gossip").spawn({
+        let gossip =
+            Gossip { network, mempool: mempool.clone(), applied: applied.clone(), state: state.clone() };
+        move |context| gossip.run(context, channels.gossip)
+    });
     Engine { mempool, applied, state, blocks: marshal_mailbox, standing, consensus }
 }
 
@@ -516,37 +517,42 @@ fn manifests(block: &Block) -> Vec<Manifest> {
 }
 
 /// Passes on transactions that have waited too long, and takes those of others.
-async fn gossip<E, S, R>(
-    context: E,
+struct Gossip<E: Context> {
     network: Arc<Network>,
     mempool: Mempool,
-    (mut sender, mut receiver): (S, R),
-) where
-    E: Spawner + Clock,
-    S: Sender<PublicKey = ed25519::PublicKey>,
-    R: Receiver<PublicKey = ed25519::PublicKey>,
-{
-    let mut next = context.current() + GOSSIP_EVERY;
-    loop {
-        commonware_macros::select! {
-            message = receiver.recv() => {
-                let Ok((peer, bytes)) = message else { return };
-                let taken = SignedTransaction::decode(bytes::Bytes::from(bytes)).ok().filter(|signed| {
-                    ledger::admit(signed, &network.genesis, network.id).is_ok()
-                });
-                match taken {
-                    // A full pool is not the sender's fault, and the transaction is in other pools.
-                    Some(signed) => drop(mempool.insert(Arc::new(signed), context.current().epoch_millis())),
-                    None => warn!(?peer, "a node passed on a transaction that is not admissible"),
-                }
-            },
-            _ = context.sleep_until(next) => {
-                next = context.current() + GOSSIP_EVERY;
-                for signed in mempool.take_gossip(context.current().epoch_millis(), GOSSIP_BATCH) {
-                    debug!(transaction = %digest(&sha256::Digest(signed.transaction.id().0)), "passing on a transaction");
-                    sender.send(Recipients::All, signed.encode(), false);
-                }
-            },
+    applied: Applied,
+    state: Databases<E>,
+}
+
+impl<E: Context> Gossip<E> {
+    async fn run<S, R>(self, context: E, (mut sender, mut receiver): (S, R))
+    where
+        S: Sender<PublicKey = ed25519::PublicKey>,
+        R: Receiver<PublicKey = ed25519::PublicKey>,
+    {
+        let Self { network, mempool, applied, state } = self;
+        let mut next = context.current() + GOSSIP_EVERY;
+        loop {
+            commonware_macros::select! {
+                message = receiver.recv() => {
+                    let Ok((peer, bytes)) = message else { return };
+                    let now_ms = context.current().epoch_millis();
+                    let taken = match SignedTransaction::decode(bytes::Bytes::from(bytes)) {
+                        Ok(signed) => take_gossip(&network, &state, &applied, &mempool, signed, now_ms).await,
+                        Err(_) => Err(Inadmissible),
+                    };
+                    if let Err(Inadmissible) = taken {
+                        warn!(?peer, "a node passed on a transaction that is not admissible");
+                    }
+                },
+                _ = context.sleep_until(next) => {
+                    next = context.current() + GOSSIP_EVERY;
+                    for signed in mempool.take_gossip(context.current().epoch_millis(), GOSSIP_BATCH) {
+                        debug!(transaction = %digest(&sha256::Digest(signed.transaction.id().0)), "passing on a transaction");
+                        sender.send(Recipients::All, signed.encode(), false);
+                    }
+                },
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ mod consensus;
 pub mod engine;
 pub mod index;
 pub mod inquiry;
+mod intake;
 mod journal;
 pub mod memory;
 pub mod mempool;

@@ -1,7 +1,11 @@
 //! Admitted transactions that wait for a block.
 //!
 //! The pool holds what passed the stateless checks, once per id, bounded in number and bytes and, so that one tenant
-//! cannot shut out the others, per tenant. A transaction that was put into a block is *in flight* for a while: it is
+//! cannot shut out the others, per tenant. What is of a tenant only by its own word, because the state knows no such
+//! signer, is a *stranger's*: it will most likely be refused, and is taken so that the refusal can be proved. All
+//! strangers have one small share, of which a block takes one transaction when all others have found room; blocks are not
+//! hurried for it, and it is not passed on to other nodes. So nobody without a tenant's key can fill pools, or blocks, or
+//! the share of a tenant. A transaction that was put into a block is *in flight* for a while: it is
 //! neither proposed again nor counted as work that waits. It leaves the pool when a block that contains it is
 //! finalized, or when block time reaches its expiry.
 //!
@@ -33,6 +37,12 @@ pub const TRANSACTIONS_MAX: usize = 16_384;
 pub const BYTES_MAX: usize = 64 * BLOCK_BYTES_MAX;
 /// Bytes held for one tenant at the most.
 pub const TENANT_BYTES_MAX: usize = BYTES_MAX / 2;
+/// Transactions held for one tenant at the most.
+pub const TENANT_TRANSACTIONS_MAX: usize = TRANSACTIONS_MAX / 2;
+/// Bytes held for all strangers together at the most.
+pub const STRANGERS_BYTES_MAX: usize = BLOCK_BYTES_MAX;
+/// Transactions held for all strangers together at the most.
+pub const STRANGERS_TRANSACTIONS_MAX: usize = 64;
 /// How long a transaction stays in flight after a proposal that is not finalized.
 pub const IN_FLIGHT_MS: u64 = 3_000;
 /// How long a transaction may wait before it is passed on to the other nodes.
@@ -41,13 +51,42 @@ pub const GOSSIP_AFTER_MS: u64 = 500;
 /// Why a transaction was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
-    /// The pool, or the tenant's share of it, is full. Try again later.
+    /// The pool, or the signer's share of it, is full. Try again later.
     #[error("too many transactions wait for a block; try again")]
     Full,
 }
 
+/// Who signed a transaction, as far as the state says by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signatory {
+    /// Whoever may sign it.
+    Entitled,
+    /// Somebody else; or it has been entitled by a block that is not applied yet.
+    Stranger,
+}
+
+/// Whose share of the pool a transaction takes: that of a tenant, or all strangers'.
+type Owner = Option<TenantId>;
+
+#[derive(Default)]
+struct Share {
+    transactions: usize,
+    bytes: usize,
+}
+
+impl Share {
+    fn has_room(&self, owner: &Owner, bytes: usize) -> bool {
+        let (transactions_max, bytes_max) = match owner {
+            Some(_) => (TENANT_TRANSACTIONS_MAX, TENANT_BYTES_MAX),
+            None => (STRANGERS_TRANSACTIONS_MAX, STRANGERS_BYTES_MAX),
+        };
+        self.transactions < transactions_max && self.bytes + bytes <= bytes_max
+    }
+}
+
 struct Pooled {
     signed: Arc<SignedTransaction>,
+    owner: Owner,
     sequence: u64,
     bytes: usize,
     arrived_ms: u64,
@@ -60,7 +99,7 @@ struct Pool {
     by_id: BTreeMap<Digest, Pooled>,
     order: BTreeMap<u64, Digest>,
     bytes: usize,
-    tenant_bytes: BTreeMap<TenantId, usize>,
+    shares: BTreeMap<Owner, Share>,
     sequence: u64,
     /// Time of the newest final block that was seen.
     block_time_ms: Option<u64>,
@@ -80,11 +119,11 @@ impl Pool {
         let Some(pooled) = self.by_id.remove(id) else { return };
         self.order.remove(&pooled.sequence);
         self.bytes -= pooled.bytes;
-        let tenant = pooled.signed.transaction.tenant;
-        let share = self.tenant_bytes.get_mut(&tenant).expect("a pooled transaction counts for its tenant");
-        *share -= pooled.bytes;
-        if *share == 0 {
-            self.tenant_bytes.remove(&tenant);
+        let share = self.shares.get_mut(&pooled.owner).expect("a pooled transaction is of somebody's share");
+        share.transactions -= 1;
+        share.bytes -= pooled.bytes;
+        if share.transactions == 0 {
+            self.shares.remove(&pooled.owner);
         }
     }
 
@@ -104,27 +143,34 @@ pub struct Mempool {
 
 impl Mempool {
     /// Takes an admitted transaction. Known ones are taken again without effect.
-    pub fn insert(&self, signed: Arc<SignedTransaction>, now_ms: u64) -> Result<(), Rejected> {
-        let (id, bytes, tenant) = (signed.transaction.id(), signed.encode_size(), signed.transaction.tenant);
+    pub fn insert(
+        &self,
+        signed: Arc<SignedTransaction>,
+        signatory: Signatory,
+        now_ms: u64,
+    ) -> Result<(), Rejected> {
+        let (id, bytes) = (signed.transaction.id(), signed.encode_size());
+        let owner = (signatory == Signatory::Entitled).then_some(signed.transaction.tenant);
         {
             let pool = &mut *self.pool.lock();
             if pool.by_id.contains_key(&id) {
                 return Ok(());
             }
-            let share = pool.tenant_bytes.get(&tenant).copied().unwrap_or_default();
-            let fits = pool.by_id.len() < TRANSACTIONS_MAX
-                && pool.bytes + bytes <= BYTES_MAX
-                && share + bytes <= TENANT_BYTES_MAX;
+            let has_share = pool.shares.get(&owner).is_none_or(|share| share.has_room(&owner, bytes));
+            let fits = pool.by_id.len() < TRANSACTIONS_MAX && pool.bytes + bytes <= BYTES_MAX && has_share;
             if !fits {
                 return Err(Rejected::Full);
             }
+            let share = pool.shares.entry(owner).or_default();
+            share.transactions += 1;
+            share.bytes += bytes;
             let sequence = pool.sequence;
             pool.sequence += 1;
             pool.bytes += bytes;
-            *pool.tenant_bytes.entry(tenant).or_default() += bytes;
             pool.order.insert(sequence, id);
             let pooled = Pooled {
                 signed,
+                owner,
                 sequence,
                 bytes,
                 arrived_ms: now_ms,
@@ -142,18 +188,23 @@ impl Mempool {
         self.pool.lock().by_id.get(id).is_some_and(|pooled| pooled.signed.signature == signed.signature)
     }
 
-    /// The oldest waiting transactions that fit one block of this time.
+    /// The oldest waiting transactions that fit one block of this time, and with them a stranger's.
     pub fn select(&self, time_ms: u64, now_ms: u64) -> Vec<Arc<SignedTransaction>> {
         let pool = self.pool.lock();
+        let due = |is_entitled| {
+            let waiting = pool.waiting(now_ms).map(|(_, pooled)| pooled);
+            waiting
+                .filter(move |pooled| pooled.owner.is_some() == is_entitled && pooled.is_due(time_ms, now_ms))
+        };
         let mut bytes = 0;
-        pool.waiting(now_ms)
-            .filter(|(_, pooled)| pooled.is_due(time_ms, now_ms))
+        due(true)
+            .chain(due(false).take(1))
             .take(BLOCK_TRANSACTIONS_MAX)
-            .take_while(|(_, pooled)| {
+            .take_while(|pooled| {
                 bytes += pooled.bytes;
                 bytes <= BLOCK_BYTES_MAX
             })
-            .map(|(_, pooled)| pooled.signed.clone())
+            .map(|pooled| pooled.signed.clone())
             .collect()
     }
 
@@ -191,7 +242,7 @@ impl Mempool {
     pub fn is_waiting(&self, now_ms: u64) -> bool {
         let pool = self.pool.lock();
         pool.block_time_ms.is_some_and(|time_ms| time_ms + STEP_MS_MAX < now_ms)
-            || pool.waiting(now_ms).next().is_some()
+            || pool.waiting(now_ms).any(|(_, pooled)| pooled.owner.is_some())
     }
 
     /// Resolves at the next arrival after the call.
@@ -204,7 +255,8 @@ impl Mempool {
         let mut pool = self.pool.lock();
         let due: Vec<Digest> = pool
             .waiting(now_ms)
-            .filter(|(_, pooled)| !pooled.gossiped && pooled.arrived_ms + GOSSIP_AFTER_MS <= now_ms)
+            .filter(|(_, pooled)| pooled.owner.is_some() && !pooled.gossiped)
+            .filter(|(_, pooled)| pooled.arrived_ms + GOSSIP_AFTER_MS <= now_ms)
             .map(|(id, _)| *id)
             .take(limit)
             .collect();
@@ -225,7 +277,7 @@ impl Mempool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Signatory::*, *};
     use proof::{SecretKey, Transaction, transaction::Operation, wire::List};
 
     fn signed(nonce: u8, tenant: u8, expires_ms: u64) -> Arc<SignedTransaction> {
@@ -252,7 +304,7 @@ mod tests {
         let pool = Mempool::default();
         let (a, b) = (signed(1, 1, 9_000), signed(2, 1, 9_000));
         for transaction in [&a, &b, &a] {
-            pool.insert(transaction.clone(), 0).unwrap();
+            pool.insert(transaction.clone(), Entitled, 0).unwrap();
         }
         assert_eq!(pool.select(0, 0), [a.clone(), b.clone()]);
         pool.mark_in_flight([&id(&a), &id(&b)], 0);
@@ -267,12 +319,41 @@ mod tests {
         let pool = Mempool::default();
         let one = signed(0, 0, 100).encode_size();
         let mut taken = 0usize;
-        while pool.insert(Arc::new(unique(taken, 1)), 0).is_ok() {
+        while pool.insert(Arc::new(unique(taken, 1)), Entitled, 0).is_ok() {
             taken += 1;
         }
-        assert!(taken == TRANSACTIONS_MAX || taken * one <= TENANT_BYTES_MAX);
+        assert_eq!(taken, TENANT_TRANSACTIONS_MAX.min(TENANT_BYTES_MAX / one));
         assert_eq!(pool.size().0, taken);
         assert!(pool.size().1 <= BYTES_MAX);
+    }
+
+    #[test]
+    fn strangers_shut_out_nobody() {
+        let pool = Mempool::default();
+        let taken =
+            (0..200).filter(|nonce| pool.insert(signed(*nonce, 1, 9_000), Stranger, 0).is_ok()).count();
+        assert_eq!(taken, STRANGERS_TRANSACTIONS_MAX);
+        assert!(!pool.is_waiting(0) && pool.take_gossip(GOSSIP_AFTER_MS, 10).is_empty());
+        let own = signed(201, 1, 9_000);
+        pool.insert(own.clone(), Entitled, 0).unwrap();
+        assert_eq!(pool.select(0, 0), [own.clone(), signed(0, 1, 9_000)], "one of theirs, and last");
+        assert!(pool.is_waiting(0));
+        assert_eq!(pool.take_gossip(GOSSIP_AFTER_MS, 10), [own.clone()]);
+        pool.remove([&id(&own), &id(&signed(0, 1, 9_000))]);
+        pool.insert(signed(200, 2, 9_000), Stranger, 0).unwrap();
+        assert_eq!(pool.size().0, STRANGERS_TRANSACTIONS_MAX);
+    }
+
+    #[test]
+    fn strangers_bytes_are_bounded() {
+        let pool = Mempool::default();
+        let large = |nonce: u8| {
+            let attachment = bytes::Bytes::from(vec![0; STRANGERS_BYTES_MAX / 4]);
+            let small = SignedTransaction::clone(&signed(nonce, 1, 9_000));
+            Arc::new(small.transaction.sign(&SecretKey::from_seed([1; 32]), vec![attachment]))
+        };
+        let taken = (0..9).filter(|nonce| pool.insert(large(*nonce), Stranger, 0).is_ok()).count();
+        assert_eq!(taken, 3, "a quarter and a little each");
     }
 
     fn unique(number: usize, tenant: u8) -> SignedTransaction {
@@ -285,8 +366,8 @@ mod tests {
     fn expired_ones_leave_and_gossip_is_once_and_late() {
         let pool = Mempool::default();
         let (a, b) = (signed(1, 1, 50), signed(2, 2, 5_000));
-        pool.insert(a.clone(), 0).unwrap();
-        pool.insert(b.clone(), 0).unwrap();
+        pool.insert(a.clone(), Entitled, 0).unwrap();
+        pool.insert(b.clone(), Entitled, 0).unwrap();
         assert!(pool.take_gossip(GOSSIP_AFTER_MS - 1, 10).is_empty());
         assert_eq!(pool.expire(50), BTreeSet::from([id(&a)]));
         assert_eq!(pool.take_gossip(GOSSIP_AFTER_MS, 10), [b]);
@@ -299,13 +380,13 @@ mod tests {
         let (pool, day_ms) = (Mempool::default(), 86_400_000);
         let soon = signed(1, 1, day_ms + 30_000);
         let never = signed(2, 1, day_ms + EXPIRY_AHEAD_MS_MAX + 1);
-        pool.insert(soon.clone(), day_ms).unwrap();
+        pool.insert(soon.clone(), Entitled, day_ms).unwrap();
         assert!(pool.select(0, day_ms).is_empty(), "it would be refused");
         assert!(pool.is_waiting(day_ms), "blocks are made until it is not");
         let near_ms = day_ms + 30_000 - EXPIRY_AHEAD_MS_MAX;
         assert!(pool.select(near_ms - 1, day_ms).is_empty());
         assert_eq!(pool.select(near_ms, day_ms), [soon.clone()]);
-        pool.insert(never.clone(), day_ms).unwrap();
+        pool.insert(never.clone(), Entitled, day_ms).unwrap();
         assert_eq!(pool.select(0, day_ms), [never.clone()], "it is refused, with proof, as by any clock");
         assert_eq!(pool.select(near_ms, day_ms + 29_999), [soon]);
         assert!(!pool.select(near_ms, day_ms + 30_000).contains(&signed(1, 1, day_ms + 30_000)), "too late");
@@ -326,7 +407,7 @@ mod tests {
     fn a_known_id_with_another_signature_is_not_admitted() {
         let pool = Mempool::default();
         let a = signed(1, 1, 50);
-        pool.insert(a.clone(), 0).unwrap();
+        pool.insert(a.clone(), Entitled, 0).unwrap();
         assert!(pool.has_admitted(&id(&a), &a));
         let mut forged = (*a).clone();
         forged.signature.0[0] ^= 1;

@@ -3,21 +3,20 @@
 use crate::{
     application::{Databases, Network},
     applied::{Applied, Fate},
-    block::{Block, digest, engine_digest},
+    block::{Block, digest},
     engine::{Blocks, Context, Engine, to_proof},
+    intake::{self, Said},
     mempool::{Mempool, Rejected},
     protocol::{Position, StatusAnswer, text},
     query::{StateReader, Submission, Unready},
-    state::{StateProof, from_value},
+    state::StateProof,
     voting::Standing,
 };
 use commonware_consensus::types::Height;
 use commonware_macros::select;
 use commonware_utils::SystemTimeExt;
-use ledger::{Inadmissible, Record, StateKey};
-use proof::{
-    Digest, Header, SignedTransaction, finality::FinalizedHeader, limits::HEADER_CHAIN_MAX, wire::List,
-};
+use ledger::{Inadmissible, StateKey, record::Outcome};
+use proof::{Header, SignedTransaction, finality::FinalizedHeader, limits::HEADER_CHAIN_MAX, wire::List};
 use std::{sync::Arc, time::Duration};
 
 /// How long a reader waits for a block that is not there yet.
@@ -94,15 +93,16 @@ impl<E: Context> Reader<E> {
         }
         // The waiter comes first, so that a block which is applied in between is not missed.
         let fate = self.applied.wait(id);
-        if let Some(at) = self.known(&id).await {
-            return Ok(at);
-        }
+        let signatory = match intake::ask(&self.state, &self.network.genesis, &signed).await {
+            Said::Decided(outcome) => return Ok(self.decided(outcome).await),
+            Said::Undecided(signatory) => signatory,
+        };
         if let Some(newest) = self.applied.newest()
             && signed.transaction.expires_ms <= newest.header.time_ms
         {
             return Ok(Submission::Expired);
         }
-        self.mempool.insert(Arc::new(signed), self.context.current().epoch_millis())?;
+        self.mempool.insert(Arc::new(signed), signatory, self.context.current().epoch_millis())?;
         Ok(select! {
             fate = fate => match fate {
                 Ok(Fate::Included(decision)) => Submission::Decided(decision),
@@ -114,17 +114,12 @@ impl<E: Context> Reader<E> {
         })
     }
 
-    /// Where the state has this transaction, if it has.
-    async fn known(&self, id: &Digest) -> Option<Submission> {
-        let key = engine_digest(&ledger::key::outcome(id));
-        let value = self.state.read().await.get(&key).await.expect("the state is readable");
-        let Record::Outcome(outcome) = from_value(&value?) else {
-            unreachable!("an outcome's key holds an outcome");
-        };
-        Some(match self.reach(outcome.height).await {
+    /// Where the state has a transaction, once that may be told.
+    async fn decided(&self, outcome: Outcome) -> Submission {
+        match self.reach(outcome.height).await {
             Ok(()) => Submission::DecidedAt(Position { height: outcome.height, index: outcome.index }),
             Err(_) => Submission::Pending,
-        })
+        }
     }
 }
 

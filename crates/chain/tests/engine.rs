@@ -6,6 +6,7 @@ use chain::{
     applied::Fate,
     block::{Block, engine_key},
     engine::{self, Config, Derived, Engine, Timeouts},
+    mempool::Signatory,
     network::{Channels, QUOTAS, message_bytes_max},
     protocol::Stance,
     state::StateProof,
@@ -371,7 +372,7 @@ fn four_engines_agree_and_prove_what_they_say() {
         let signed = founders.create_bucket("bucket", now_ms);
         let id = signed.transaction.id();
         let fate = engines[0].applied.wait(id);
-        engines[0].mempool.insert(Arc::new(signed.clone()), now_ms).unwrap();
+        engines[0].mempool.insert(Arc::new(signed.clone()), Signatory::Entitled, now_ms).unwrap();
         let Fate::Included(inclusion) = fate.await.unwrap() else { panic!("expired") };
         assert_eq!(inclusion.outcome, 0);
         inclusion.block.verify(founders.genesis.id(), &founders.genesis.committee).unwrap();
@@ -382,7 +383,7 @@ fn four_engines_agree_and_prove_what_they_say() {
             assert_eq!(block(engine, height).await.header, inclusion.block.header);
         }
         // A second time it is a duplicate: no later block has it.
-        engines[1].mempool.insert(Arc::new(signed), now_ms).unwrap();
+        engines[1].mempool.insert(Arc::new(signed), Signatory::Entitled, now_ms).unwrap();
         let later = proved(&engines[1], height + 6).await;
         for height in height + 1..=later {
             assert!(block(&engines[1], height).await.transactions.is_empty());
@@ -484,6 +485,70 @@ fn an_observer_follows_and_neither_leads_nor_signs() {
 }
 
 #[test]
+fn what_a_malicious_node_makes_up_or_repeats_takes_no_room() {
+    deterministic::Runner::timed(Duration::from_secs(120)).start(|context| async move {
+        let founders = Arc::new(founders(4));
+        let oracle = links(&context, &founders).await;
+        let mut engines = Vec::new();
+        for index in 0..3 {
+            engines.push(start(&context, &founders, &oracle, index, Claim::First).await);
+        }
+        proved(&engines[0], 1).await;
+        let now_ms = context.current().epoch_millis();
+        let decided = founders.create_bucket("first", now_ms);
+        let fate = engines[0].applied.wait(decided.transaction.id());
+        engines[0].mempool.insert(Arc::new(decided.clone()), Signatory::Entitled, now_ms).unwrap();
+        let Fate::Included(first) = fate.await.unwrap() else { panic!("expired") };
+        for engine in &engines {
+            proved(engine, first.block.header.height).await;
+        }
+
+        let control = oracle.control(engine_key(&founders.nodes[3].public_key()));
+        let (gossip, per_second) = QUOTAS[6];
+        let (mut sender, _receiver) = control.register(gossip, Quota::per_second(per_second)).await.unwrap();
+        let flood = context.child("flood").spawn({
+            let (network, bucket) = (founders.genesis.id(), "junk".parse::<BucketName>().unwrap());
+            move |context| async move {
+                for number in 0u64.. {
+                    let key = SecretKey::from_seed([200; 32]);
+                    let tenant = if number % 2 == 0 { TENANT } else { TenantId([8; 16]) };
+                    let mut nonce = [0; 16];
+                    nonce[..8].copy_from_slice(&number.to_be_bytes());
+                    let create = CreateBucket { bucket: bucket.clone() };
+                    let transaction = Transaction {
+                        network,
+                        tenant,
+                        signer: key.public_key(),
+                        nonce,
+                        expires_ms: now_ms + 60_000,
+                        preconditions: List::default(),
+                        operations: List::new(vec![Operation::CreateBucket(create)]).unwrap(),
+                    };
+                    let made_up = transaction.sign(&key, Vec::new()).encode();
+                    let message = if number % 8 == 0 { decided.encode() } else { made_up };
+                    sender.send(Recipients::All, message, false);
+                    context.sleep(Duration::from_millis(20)).await;
+                }
+            }
+        });
+        context.sleep(Duration::from_secs(5)).await;
+        assert!(engines.iter().all(|engine| engine.mempool.size() == (0, 0)));
+        let now_ms = context.current().epoch_millis();
+        let second = founders.create_bucket("second", now_ms);
+        let fate = engines[0].applied.wait(second.transaction.id());
+        engines[0].mempool.insert(Arc::new(second), Signatory::Entitled, now_ms).unwrap();
+        let Fate::Included(second) = fate.await.unwrap() else { panic!("expired") };
+        assert_eq!(second.outcome, 0);
+        flood.abort();
+        let mut transactions = 0;
+        for height in 1..=second.block.header.height {
+            transactions += block(&engines[0], height).await.transactions.len();
+        }
+        assert_eq!(transactions, 2, "nothing but what the tenant signed, and that once");
+    });
+}
+
+#[test]
 fn after_a_long_stop_what_is_written_then_is_applied() {
     let stop = Duration::from_secs(2 * 3600);
     deterministic::Runner::timed(stop + Duration::from_secs(120)).start(|context| async move {
@@ -499,7 +564,7 @@ fn after_a_long_stop_what_is_written_then_is_applied() {
         let signed = Arc::new(founders.create_bucket("bucket", now_ms));
         let fate = engines[0].applied.wait(signed.transaction.id());
         for engine in &engines {
-            engine.mempool.insert(signed.clone(), now_ms).unwrap();
+            engine.mempool.insert(signed.clone(), Signatory::Entitled, now_ms).unwrap();
         }
         let Fate::Included(inclusion) = fate.await.unwrap() else { panic!("expired") };
         assert_eq!(inclusion.outcome, 0, "applied, not refused");

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use chain::client::{Committed, ReadError, SubmitError};
 use ledger::Refusal;
 use proof::{
-    Transaction,
+    SignedTransaction, Transaction,
     transaction::{KeyAt, Operation, Place, Precondition},
     wire::List,
 };
@@ -63,13 +63,17 @@ impl<E: Context> Vault<E> {
             preconditions: List::new(intent.preconditions).expect(few),
             operations: List::new(intent.operations).expect(few),
         };
-        let signed = transaction.sign(&shared.key, intent.attachments);
+        self.submit(transaction.sign(&shared.key, intent.attachments)).await
+    }
+
+    /// Submits until it is known what became of it, or the nodes were overloaded for too long.
+    pub(crate) async fn submit(&self, signed: SignedTransaction) -> Result<Committed, Error> {
         let mut attempts = 0;
         self.patiently(|| {
             attempts += 1;
             let (is_first, signed) = (attempts == 1, signed.clone());
             async move {
-                shared.chain.submit(signed).await.map_err(|error| match error {
+                self.shared.chain.submit(signed).await.map_err(|error| match error {
                     // Nobody got it now, but some node may have had room for it before.
                     SubmitError::Unavailable { .. } if !is_first => Error::Unknown(error.to_string()),
                     error => error.into(),

@@ -32,8 +32,7 @@ impl<E: Context> Vault<E> {
             preconditions: List::default(),
             operations: List::new(vec![create]).expect("one operation"),
         };
-        let signed = transaction.sign(approver, Vec::new());
-        let submit = || async { shared.chain.submit(signed.clone()).await.map_err(Error::from) };
-        self.patiently(submit).await.map(|committed| written(&committed))
+        let committed = self.submit(transaction.sign(approver, Vec::new())).await?;
+        Ok(written(&committed))
     }
 }

@@ -50,8 +50,10 @@ struct Submission<'a, E: Context> {
     tally: Tally,
     decision: Option<Decision>,
     pauses: Vec<Duration>,
-    /// Whether a node may have got the transaction.
+    /// Whether a node may have got the transaction by a call that has ended.
     sent: bool,
+    /// Calls with the transaction that have not ended: a node may have got it by any of them.
+    sending: usize,
     /// Why the last node is of no help, for people.
     last: String,
 }
@@ -71,6 +73,7 @@ impl<E: Context> Client<E> {
             decision: None,
             pauses: vec![PAUSE_MIN; peers.n()],
             sent: false,
+            sending: 0,
             last: String::from("the time is over"),
         };
         for node in peers.order() {
@@ -84,10 +87,12 @@ impl<E: Context> Submission<'_, E> {
     async fn run(mut self) -> Result<Committed, SubmitError> {
         loop {
             match self.calls.next().await {
-                Some(Event::Answered(node, _, answer)) => self.answered(node, answer)?,
+                Some(Event::Answered(node, ask, answer)) => self.answered(node, ask, answer)?,
                 Some(Event::Again(node, _)) => self.ask(node),
                 Some(Event::Slow(..) | Event::Over) => {}
-                None if self.sent => return Err(SubmitError::Unknown { last: self.last }),
+                None if self.sent || self.sending > 0 => {
+                    return Err(SubmitError::Unknown { last: self.last });
+                }
                 None => return Err(SubmitError::Unavailable { last: self.last }),
             }
             match self.tally.verdict() {
@@ -104,6 +109,7 @@ impl<E: Context> Submission<'_, E> {
             None => (Ask::Submit, self.message.clone()),
             Some(decision) => (Ask::Confirm, Message::new(&Request::Tip(decision.block.header.height))),
         };
+        self.sending += usize::from(ask == Ask::Submit);
         self.calls.ask(node, ask, message, None);
     }
 
@@ -114,8 +120,16 @@ impl<E: Context> Submission<'_, E> {
     }
 
     /// Takes one answer. The error ends the submission.
-    fn answered(&mut self, node: usize, answer: Result<Answer, CallError>) -> Result<(), SubmitError> {
-        self.sent |= !answer.as_ref().is_err_and(CallError::is_unsent);
+    fn answered(
+        &mut self,
+        node: usize,
+        ask: Ask,
+        answer: Result<Answer, CallError>,
+    ) -> Result<(), SubmitError> {
+        if ask == Ask::Submit {
+            self.sending -= 1;
+            self.sent |= !answer.as_ref().is_err_and(CallError::is_unsent);
+        }
         let step = match answer {
             Ok(answer) => self.check(answer),
             Err(CallError::Link(link::Error::Overloaded)) => Ok(Step::Overloaded),

@@ -260,6 +260,19 @@ fn too_many_silent_nodes_stop_everything_in_time() {
     });
 }
 
+/// The difference between "nothing was changed" and "it may still happen".
+#[test]
+fn what_nodes_may_have_got_is_not_called_unsent() {
+    run([Crime::Closed; N], |network, client| async move {
+        let submitted = submit(&network, &client, (create("bucket"), vec![])).await;
+        assert!(matches!(submitted, Err(SubmitError::Unavailable { .. })), "{submitted:?}");
+    });
+    run([Crime::Late; N], |network, client| async move {
+        let submitted = submit(&network, &client, (create("bucket"), vec![])).await;
+        assert!(matches!(submitted, Err(SubmitError::Unknown { .. })), "they hold it: {submitted:?}");
+    });
+}
+
 #[test]
 fn too_many_full_nodes_say_so() {
     let crimes = [Crime::Full, Crime::Full, Crime::None, Crime::Laggard];

@@ -36,12 +36,15 @@ use std::{
     future,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 pub(crate) const TENANT: TenantId = TenantId([7; 16]);
 pub(crate) const N: usize = 4;
 pub(crate) const SUBMIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// When those that are [late](Crime::Late) admit others: early enough that they are dialed again.
+const OPENS_AFTER: Duration = Duration::from_secs(SUBMIT_TIMEOUT.as_secs() / 2);
 
 /// What is wrong with a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +53,10 @@ pub(crate) enum Crime {
     None,
     /// It takes requests and never answers.
     Silent,
+    /// It admits nobody.
+    Closed,
+    /// It admits nobody until [`OPENS_AFTER`], and then takes requests and never answers.
+    Late,
     /// It answers after a long while.
     Slow,
     /// It applies no blocks after the first, and proves its old state.
@@ -387,7 +394,11 @@ struct Gate {
 
 impl Handler for Gate {
     async fn admit(&self, _: &ed25519::PublicKey) -> bool {
-        true
+        match self.node.network.crimes[self.node.node] {
+            Crime::Closed => false,
+            Crime::Late => self.node.network.context.current() >= UNIX_EPOCH + OPENS_AFTER,
+            _ => true,
+        }
     }
 
     async fn handle(&self, _: &ed25519::PublicKey, lane: u8, request: Bytes) -> Response {
@@ -396,7 +407,7 @@ impl Handler for Gate {
         let is_submission = matches!(request, Request::Submit(_));
         let crime = self.node.network.crimes[self.node.node];
         match crime {
-            Crime::Silent => future::pending().await,
+            Crime::Silent | Crime::Late => future::pending().await,
             Crime::Slow => self.node.network.context.sleep(Duration::from_secs(2)).await,
             Crime::Scripted => {
                 let script = self.node.network.script.lock().clone();
