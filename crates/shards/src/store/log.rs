@@ -18,12 +18,12 @@ use crate::store::{
     Context, Shared, StoreError,
     index::Location,
     is_no_room,
-    record::{Kind, RECORDS_START, Record, SegmentHeader, erased},
+    record::{Kind, RECORDS_START, Record, SLOT, SegmentHeader, erased},
     reference::resolve,
 };
 use bytes::Bytes;
 use commonware_macros::select;
-use commonware_runtime::{Blob, IoBuf, IoBufs, WriteOptions};
+use commonware_runtime::{Blob, IoBuf, IoBufs, ReadOptions, WriteOptions};
 use commonware_utils::{
     channel::{mpsc, oneshot},
     futures::Pool,
@@ -197,15 +197,22 @@ impl<E: Context> Log<E> {
             self.seal(active);
         }
         let number = self.next_segment;
-        self.next_segment = number.checked_add(1).expect("2^32 segments are not written in a node's life");
+        let next = number.checked_add(1).expect("2^32 segments are not written in a node's life");
         match self.begin(number).await {
             Ok(open) => {
+                self.next_segment = next;
                 self.open.insert(number, open);
                 self.active = Some(number);
                 Ok(number)
             }
-            // What was begun is removed when the store is next opened: it holds no record.
-            Err(error) if is_no_room(&error) => Err(StoreError::Full),
+            // The runtime says that it could not write when there was no room for the file's own header.
+            Err(error) if is_no_room(&error) || matches!(error, commonware_runtime::Error::WriteFailed) => {
+                tracing::warn!(%error, segment = number, "no room for another segment");
+                // It holds no record. Opening the store would need room for it.
+                let partition = &self.shared.config.partition;
+                let _ = self.shared.context.remove(partition, Some(&number.to_be_bytes())).await;
+                Err(StoreError::Full)
+            }
             Err(error) => Err(self.shared.fail(&error)),
         }
     }
@@ -329,7 +336,16 @@ impl<E: Context> Log<E> {
 
 /// Erases the start of a record that did not fit on the disk.
 async fn give_up<E: Context>(shared: &Shared<E>, blob: &E::Blob, offset: u64) -> Result<(), StoreError> {
-    match blob.write_at(offset, erased(), WriteOptions::default()).await {
+    let erased_slot = match blob.write_at(offset, erased(), WriteOptions::default()).await {
+        Err(error) if is_no_room(&error) => {
+            let slot = blob.read_at(offset, SLOT as usize, ReadOptions::default()).await;
+            // Perhaps not even the first slot had room, and it is a hole.
+            let is_hole = slot.is_ok_and(|slot| slot.coalesce().as_ref() == erased());
+            if is_hole { Ok(()) } else { Err(error) }
+        }
+        result => result,
+    };
+    match erased_slot {
         Ok(()) => Err(StoreError::Full),
         Err(error) => Err(shared.fail(&error)),
     }

@@ -237,7 +237,10 @@ impl<E: Context> Shared<E> {
 /// Whether an operation failed for lack of room only.
 fn is_no_room(error: &Error) -> bool {
     let io = match error {
-        Error::Io(io) | Error::BlobOpenFailed(_, _, io) | Error::BlobResizeFailed(_, _, io) => io,
+        Error::Io(io)
+        | Error::BlobOpenFailed(_, _, io)
+        | Error::BlobResizeFailed(_, _, io)
+        | Error::BlobSyncFailed(_, _, io) => io,
         _ => return false,
     };
     matches!(io.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)

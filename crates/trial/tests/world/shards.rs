@@ -9,7 +9,7 @@ use proof::{
     wire::List,
 };
 use shards::{ShardStore, StoreConfig, StoreError};
-use trial::world::{Context, Machine};
+use trial::world::{Context, DiskFaults, Machine};
 
 const PARTITION: &str = "shards";
 const SLOT: u64 = 4096;
@@ -123,5 +123,49 @@ fn a_disk_that_cannot_be_read_is_not_used() {
             let opened = run(&machine, |context| async move { open(&context).await.map(|_| ()) }).await;
             assert!(matches!(opened, Err(StoreError::Unusable(_))), "{opened:?}");
         }
+    });
+}
+
+#[test]
+fn a_full_disk_refuses_shards_and_serves_them() {
+    in_world(1, |world| async move {
+        let machine = world.machine("m");
+        let disk = machine.disk().clone();
+        let full = DiskFaults { full: true, ..DiskFaults::default() };
+        let (old, new) = run(&machine, {
+            let (disk, full) = (disk.clone(), full.clone());
+            move |context| async move {
+                let store = open(&context).await.expect("opens");
+                let (old, new) = (chunk(1, 1 << 20), chunk(2, 1 << 20));
+                append(&store, &old).await.expect("appends");
+                store.sync().await.expect("syncs");
+                disk.set_faults(full);
+                // Some in the segment that there is, and then there would have to be another.
+                for number in 3..9 {
+                    assert_eq!(append(&store, &chunk(number, 1 << 20)).await, Err(StoreError::Full));
+                    assert!(has(&store, &old).await);
+                }
+                store.sync().await.expect("syncs");
+                (old, new)
+            }
+        })
+        .await;
+        run(&machine, move |context| async move {
+            let store = open(&context).await.expect("opens");
+            for _ in 0..3 {
+                assert_eq!(append(&store, &new).await, Err(StoreError::Full));
+                assert!(has(&store, &old).await);
+            }
+            assert_eq!(disk.blobs(PARTITION).len(), 1, "what could not be begun is not left");
+            // Room for the beginning of a segment, and of a record, only.
+            let bytes_max = Some(disk.bytes() + 20 * SLOT);
+            disk.set_faults(DiskFaults { bytes_max, ..DiskFaults::default() });
+            assert_eq!(append(&store, &new).await, Err(StoreError::Full));
+            disk.set_faults(DiskFaults::default());
+            append(&store, &new).await.expect("there is room again");
+            store.sync().await.expect("syncs");
+            assert!(has(&store, &old).await && has(&store, &new).await);
+        })
+        .await;
     });
 }
