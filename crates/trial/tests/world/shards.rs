@@ -9,7 +9,7 @@ use proof::{
     wire::List,
 };
 use shards::{ShardStore, StoreConfig, StoreError};
-use trial::world::{Context, DiskFaults, Machine};
+use trial::world::{Context, DiskFaults, Loss, Machine};
 
 const PARTITION: &str = "shards";
 const SLOT: u64 = 4096;
@@ -168,4 +168,60 @@ fn a_full_disk_refuses_shards_and_serves_them() {
         })
         .await;
     });
+}
+
+/// The process after it reads from the system's cache what is not on disk, and no sync of its own writes that.
+#[test]
+fn what_a_failed_sync_forgot_is_not_claimed_after_a_restart() {
+    let (mut kept, mut lost) = (0, 0);
+    for seed in 0..30 {
+        let was_held = in_world(seed, |world| async move {
+            let machine = world.machine("m");
+            let disk = machine.disk().clone();
+            let chunk = chunk(1, 1 << 20);
+            run(&machine, {
+                let chunk = chunk.clone();
+                move |context| async move {
+                    let store = open(&context).await.expect("opens");
+                    append(&store, &chunk).await.expect("appends");
+                    let sync_error_forgets = true;
+                    disk.set_faults(DiskFaults {
+                        sync_error: 1.0,
+                        sync_error_forgets,
+                        ..DiskFaults::default()
+                    });
+                    assert!(matches!(store.sync().await, Err(StoreError::Failed(_))));
+                    disk.set_faults(DiskFaults::default());
+                }
+            })
+            .await;
+            let was_held = run(&machine, {
+                let chunk = chunk.clone();
+                move |context| async move {
+                    let store = open(&context).await.expect("opens");
+                    // So does who signs that it is held.
+                    let missing = store.missing(&manifest(&[chunk.id])).await.expect("answers");
+                    store.sync().await.expect("syncs");
+                    missing.is_empty()
+                }
+            })
+            .await;
+            machine.kill(Loss::Power);
+            run(&machine, move |context| async move {
+                let store = open(&context).await.expect("opens");
+                assert!(!was_held || has(&store, &chunk).await, "seed {seed}");
+                // Later scans trust what the first has left.
+                let missing = store.missing(&manifest(&[chunk.id])).await.expect("answers");
+                assert_eq!(missing.is_empty(), was_held, "seed {seed}");
+            })
+            .await;
+            was_held
+        });
+        if was_held {
+            kept += 1;
+        } else {
+            lost += 1;
+        }
+    }
+    assert!(kept > 3 && lost > 3, "{kept} {lost}");
 }
