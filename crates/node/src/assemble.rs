@@ -25,7 +25,7 @@ use shards::{
     ServerConfig, ShardStore, StoreConfig, StoreError,
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 /// Blocks' references on their way to the shard store.
 const REFERENCES: usize = 32;
@@ -73,7 +73,7 @@ pub struct Node<E: Context> {
     pub consensus: Handle<()>,
     /// The task that tells the shard store what the chain refers to.
     pub keeper: Handle<()>,
-    /// The tasks that heal and scrub. They end when the shard log fails: the node is to be started anew.
+    /// The task that heals, scrubs and collects. It ends when the shard log fails: the node is to be started anew.
     pub upkeep: Handle<()>,
     /// The server of gateways.
     pub server: Handle<()>,
@@ -133,7 +133,7 @@ where
         engine::start(context.child("engine"), voting, engine_config, channels, peers, blocker).await;
     let keeper = context.child("keep").spawn({
         let store = store.clone();
-        move |context| keep(context, store, referenced)
+        move |_| keep(store, referenced)
     });
     let healer = healer(&context, &network, &engine_key, store.clone(), member as usize, &upkeep);
     let upkeep = context.child("upkeep").spawn({
@@ -191,11 +191,12 @@ fn healer<E: Context + link::Context>(
     Healer::new(context.child("healer"), store, client, config)
 }
 
-/// Heals and scrubs until the shard log fails.
+/// Heals, scrubs and collects until the shard log fails.
 async fn keep_up<E: Context>(store: ShardStore<E>, healer: Healer<E>, pace: ScrubPace) {
     let failure = commonware_macros::select! {
         failure = healer.run() => failure,
         failure = store.scrub(pace) => failure,
+        failure = store.collect_every(COLLECT_EVERY) => failure,
     };
     error!(%failure, "the disk of the shard log is not used any more");
 }
@@ -228,26 +229,13 @@ impl<S: Store> Derived for Indexer<S> {
     }
 }
 
-/// Tells the shard store what the chain refers to, and has it drop what nothing does.
-async fn keep<E: Context>(context: E, store: ShardStore<E>, mut referenced: mpsc::Receiver<References>) {
-    let mut collect_at = context.current() + COLLECT_EVERY;
-    loop {
-        commonware_macros::select! {
-            references = referenced.recv() => {
-                let Some(References { height, manifests }) = references else { return };
-                match store.reference(height, &manifests).await {
-                    // They are known, and written with later ones.
-                    Err(StoreError::Full) => warn!(height, "no room for what the chain refers to"),
-                    kept => kept.expect("references can be written, or the store is not to be used"),
-                }
-            },
-            _ = context.sleep_until(collect_at) => {
-                match store.collect(context.current()).await {
-                    Ok(collected) => info!(?collected, "collected what nothing refers to"),
-                    Err(error) => warn!(%error, "could not collect what nothing refers to"),
-                }
-                collect_at = context.current() + COLLECT_EVERY;
-            },
+/// Tells the shard store what the chain refers to. Nothing that takes long may be done here: the chain waits for it.
+async fn keep<E: Context>(store: ShardStore<E>, mut referenced: mpsc::Receiver<References>) {
+    while let Some(References { height, manifests }) = referenced.recv().await {
+        match store.reference(height, &manifests).await {
+            // They are known, and written with later ones.
+            Err(StoreError::Full) => warn!(height, "no room for what the chain refers to"),
+            kept => kept.expect("references can be written, or the store is not to be used"),
         }
     }
 }

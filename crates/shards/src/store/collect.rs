@@ -8,7 +8,7 @@
 use crate::store::{Context, ShardStore, StoreError, index::Location, log::Job};
 use commonware_utils::SystemTimeExt;
 use proof::Digest;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Sparse segments rewritten by one collection. The next goes on.
 const REWRITES_MAX: usize = 4;
@@ -27,6 +27,19 @@ pub struct Collected {
 }
 
 impl<E: Context> ShardStore<E> {
+    /// Collects in every such period until the store fails, and says why it did. Runs beside everything else: what the
+    /// chain refers to is taken in meanwhile.
+    pub async fn collect_every(&self, period: Duration) -> StoreError {
+        loop {
+            self.shared.context.sleep(period).await;
+            match self.collect(self.shared.context.current()).await {
+                Ok(collected) => tracing::info!(?collected, "collected what nothing refers to"),
+                Err(error) if self.failure().is_some() => return error,
+                Err(error) => tracing::warn!(%error, "could not collect what nothing refers to"),
+            }
+        }
+    }
+
     /// Drops what was pending for the grace period at `now`, and frees the space. One at a time.
     pub async fn collect(&self, now: SystemTime) -> Result<Collected, StoreError> {
         let _one = self.shared.collecting.lock().await;

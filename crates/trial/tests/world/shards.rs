@@ -2,13 +2,14 @@
 
 use crate::{in_world, run};
 use blob::{Code, EncodedChunk};
-use commonware_runtime::Supervisor as _;
+use commonware_runtime::{Clock as _, Spawner as _, Supervisor as _};
 use proof::{
     Digest, Manifest,
     manifest::{Page, SealedKey, Segment},
     wire::List,
 };
 use shards::{ShardStore, StoreConfig, StoreError};
+use std::time::Duration;
 use trial::world::{Context, DiskFaults, Loss, Machine};
 
 const PARTITION: &str = "shards";
@@ -17,7 +18,8 @@ const SLOT: u64 = 4096;
 type Store = ShardStore<Context>;
 
 async fn open(context: &Context) -> Result<Store, StoreError> {
-    let config = StoreConfig { segment_bytes: 2 << 20, ..StoreConfig::new(PARTITION) };
+    let grace = Duration::from_secs(600);
+    let config = StoreConfig { segment_bytes: 2 << 20, grace, ..StoreConfig::new(PARTITION) };
     ShardStore::open(context.child("store"), config).await
 }
 
@@ -224,4 +226,43 @@ fn what_a_failed_sync_forgot_is_not_claimed_after_a_restart() {
         }
     }
     assert!(kept > 3 && lost > 3, "{kept} {lost}");
+}
+
+/// What the chain refers to is taken in while a collection copies and syncs for seconds.
+#[test]
+fn a_collection_on_a_slow_disk_delays_nothing_for_long() {
+    in_world(1, |world| async move {
+        let machine = world.machine("m");
+        let disk = machine.disk().clone();
+        run(&machine, |context| async move {
+            let store = open(&context).await.expect("opens");
+            let chunks: Vec<_> = (0..2_000).map(|number| chunk(number, 1_000)).collect();
+            for chunk in &chunks {
+                append(&store, chunk).await.expect("appends");
+            }
+            let used: Vec<_> = chunks.iter().step_by(3).map(|chunk| chunk.id).collect();
+            store.reference(1, &[manifest(&used)]).await.expect("references");
+            context.sleep(Duration::from_secs(700)).await;
+            disk.set_faults(DiskFaults { latency_ms: 20, ..DiskFaults::default() });
+            let collecting = store.clone();
+            context.child("collect").spawn(|_| async move {
+                collecting.collect_every(Duration::from_secs(1)).await;
+            });
+            let (began, before) = (context.current(), store.status().bytes);
+            let (mut height, mut longest) = (1, Duration::ZERO);
+            while store.status().bytes > before / 2 {
+                height += 1;
+                let started = context.current();
+                let manifest =
+                    manifest(&[Digest(*blake3::hash(&height.to_string().into_bytes()).as_bytes())]);
+                store.reference(height, &[manifest]).await.expect("references");
+                longest = longest.max(context.current().duration_since(started).expect("time goes on"));
+                context.sleep(Duration::from_millis(10)).await;
+            }
+            let took = context.current().duration_since(began).expect("time goes on");
+            assert!(took > Duration::from_secs(5), "the disk is slow: {took:?}");
+            assert!(longest < Duration::from_millis(500), "{longest:?}");
+        })
+        .await;
+    });
 }
