@@ -137,8 +137,8 @@ where
     });
     let healer = healer(&context, &network, &engine_key, store.clone(), member as usize, &upkeep);
     let upkeep = context.child("upkeep").spawn({
-        let store = store.clone();
-        move |_| keep_up(store, healer, upkeep.scrub)
+        let (store, blocks) = (store.clone(), engine.blocks.clone());
+        move |_| keep_up(store, healer, upkeep.scrub, blocks)
     });
     let reader = Reader::new(context.child("reader"), network.clone(), &engine, votes);
     let shards = ShardServer::new(
@@ -192,11 +192,12 @@ fn healer<E: Context + link::Context>(
 }
 
 /// Heals, scrubs and collects until the shard log fails.
-async fn keep_up<E: Context>(store: ShardStore<E>, healer: Healer<E>, pace: ScrubPace) {
+async fn keep_up<E: Context>(store: ShardStore<E>, healer: Healer<E>, pace: ScrubPace, blocks: Blocks) {
+    let processed = || async { blocks.get_processed().await.map_or(0, |processed| processed.height().get()) };
     let failure = commonware_macros::select! {
         failure = healer.run() => failure,
         failure = store.scrub(pace) => failure,
-        failure = store.collect_every(COLLECT_EVERY) => failure,
+        failure = store.collect_every(COLLECT_EVERY, processed) => failure,
     };
     error!(%failure, "the disk of the shard log is not used any more");
 }

@@ -29,9 +29,22 @@ pub struct Collected {
 impl<E: Context> ShardStore<E> {
     /// Collects in every such period until the store fails, and says why it did. Runs beside everything else: what the
     /// chain refers to is taken in meanwhile.
-    pub async fn collect_every(&self, period: Duration) -> StoreError {
+    ///
+    /// `processed` says up to which height this node has processed the chain. Nothing is dropped before the store knows
+    /// what the blocks up to there refer to: it may have to be told all of it again, which may take longer than grace.
+    pub async fn collect_every<F: Future<Output = u64>>(
+        &self,
+        period: Duration,
+        processed: impl Fn() -> F,
+    ) -> StoreError {
         loop {
+            // Blocks that come meanwhile do not hold it up.
+            let height = processed().await;
             self.shared.context.sleep(period).await;
+            if self.referenced_height() < height {
+                tracing::info!(height, "not collected: what the chain refers to is not known yet");
+                continue;
+            }
             match self.collect(self.shared.context.current()).await {
                 Ok(collected) => tracing::info!(?collected, "collected what nothing refers to"),
                 Err(error) if self.failure().is_some() => return error,

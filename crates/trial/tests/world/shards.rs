@@ -246,7 +246,7 @@ fn a_collection_on_a_slow_disk_delays_nothing_for_long() {
             disk.set_faults(DiskFaults { latency_ms: 20, ..DiskFaults::default() });
             let collecting = store.clone();
             context.child("collect").spawn(|_| async move {
-                collecting.collect_every(Duration::from_secs(1)).await;
+                collecting.collect_every(Duration::from_secs(1), || async { 0 }).await;
             });
             let (began, before) = (context.current(), store.status().bytes);
             let (mut height, mut longest) = (1, Duration::ZERO);
