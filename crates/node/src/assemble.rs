@@ -27,10 +27,13 @@ use shards::{
 };
 use std::{
     net::SocketAddr,
-    sync::Arc,
-    time::{Duration, SystemTime},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, UNIX_EPOCH},
 };
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 /// Blocks' references on their way to the shard store.
 const REFERENCES: usize = 32;
@@ -80,7 +83,7 @@ pub struct Node<E: Context> {
     pub consensus: Handle<()>,
     /// The task that tells the shard store what the chain refers to.
     pub keeper: Handle<()>,
-    /// The tasks that heal and scrub. They end when the shard log fails: the node is to be started anew.
+    /// The task that heals, scrubs and collects. It ends when the shard log fails: the node is to be started anew.
     pub upkeep: Handle<()>,
     /// The server of gateways.
     pub server: Handle<()>,
@@ -142,14 +145,15 @@ where
     };
     let engine =
         engine::start(context.child("engine"), voting, engine_config, channels, peers, blocker).await;
+    let chain_time_ms = Arc::new(AtomicU64::new(0));
     let keeper = context.child("keep").spawn({
-        let store = store.clone();
-        move |context| keep(context, store, referenced)
+        let (store, chain_time_ms) = (store.clone(), chain_time_ms.clone());
+        move |_| keep(store, referenced, chain_time_ms)
     });
     let healer = healer(&context, &network, &engine_key, store.clone(), member as usize, &upkeep);
     let upkeep = context.child("upkeep").spawn({
-        let store = store.clone();
-        move |_| keep_up(store, healer, upkeep.scrub)
+        let (store, blocks) = (store.clone(), engine.blocks.clone());
+        move |_| keep_up(store, healer, upkeep.scrub, blocks, chain_time_ms)
     });
     let reader = Reader::new(context.child("reader"), network.clone(), &engine);
     let shards = ShardServer::new(
@@ -202,11 +206,23 @@ fn healer<E: Context + link::Context>(
     Healer::new(context.child("healer"), store, client, config)
 }
 
-/// Heals and scrubs until the shard log fails.
-async fn keep_up<E: Context>(store: ShardStore<E>, healer: Healer<E>, pace: ScrubPace) {
+/// Heals, scrubs and collects until the shard log fails.
+///
+/// It is too late to refer to something when the chain's time says so (see `proof::availability`), whatever this node's
+/// clock says: the chain may have stood still for long, or this node may be far behind it.
+async fn keep_up<E: Context>(
+    store: ShardStore<E>,
+    healer: Healer<E>,
+    pace: ScrubPace,
+    blocks: Blocks,
+    chain_time_ms: Arc<AtomicU64>,
+) {
+    let processed = || async { blocks.get_processed().await.map_or(0, |processed| processed.height().get()) };
+    let chain_time = || UNIX_EPOCH + Duration::from_millis(chain_time_ms.load(Ordering::Relaxed));
     let failure = commonware_macros::select! {
         failure = healer.run() => failure,
         failure = store.scrub(pace) => failure,
+        failure = store.collect_every(COLLECT_EVERY, processed, chain_time) => failure,
     };
     error!(%failure, "the disk of the shard log is not used any more");
 }
@@ -239,31 +255,19 @@ impl<S: Store> Derived for Indexer<S> {
     }
 }
 
-/// Tells the shard store what the chain refers to, and has it drop what nothing does.
-///
-/// It is too late to refer to something when the chain's time says so (see `proof::availability`), whatever this node's
-/// clock says: the chain may have stood still for long, or this node may be far behind it.
-async fn keep<E: Context>(context: E, store: ShardStore<E>, mut referenced: mpsc::Receiver<References>) {
-    let mut collect_at = context.current() + COLLECT_EVERY;
-    let mut chain_time = SystemTime::UNIX_EPOCH;
-    loop {
-        commonware_macros::select! {
-            references = referenced.recv() => {
-                let Some(References { height, time_ms, manifests }) = references else { return };
-                match store.reference(height, &manifests).await {
-                    // They are known, and written with later ones.
-                    Err(StoreError::Full) => warn!(height, "no room for what the chain refers to"),
-                    kept => kept.expect("references can be written, or the store is not to be used"),
-                }
-                chain_time = SystemTime::UNIX_EPOCH + Duration::from_millis(time_ms);
-            },
-            _ = context.sleep_until(collect_at) => {
-                match store.collect(context.current().min(chain_time)).await {
-                    Ok(collected) => info!(?collected, "collected what nothing refers to"),
-                    Err(error) => warn!(%error, "could not collect what nothing refers to"),
-                }
-                collect_at = context.current() + COLLECT_EVERY;
-            },
+/// Tells the shard store what the chain refers to, and what the chain's time is, milliseconds since 1970. Nothing that
+/// takes long may be done here: the chain waits for it.
+async fn keep<E: Context>(
+    store: ShardStore<E>,
+    mut referenced: mpsc::Receiver<References>,
+    chain_time_ms: Arc<AtomicU64>,
+) {
+    while let Some(References { height, time_ms, manifests }) = referenced.recv().await {
+        match store.reference(height, &manifests).await {
+            // They are known, and written with later ones.
+            Err(StoreError::Full) => warn!(height, "no room for what the chain refers to"),
+            kept => kept.expect("references can be written, or the store is not to be used"),
         }
+        chain_time_ms.store(time_ms, Ordering::Relaxed);
     }
 }

@@ -34,6 +34,8 @@ impl Bucket {
     }
 
     fn fill(&mut self, now: SystemTime) {
+        // A clock that was set back gives nothing, and goes on from there.
+        self.at = self.at.min(now);
         let elapsed = now.duration_since(self.at).unwrap_or_default();
         let filled = (elapsed.as_secs_f64() * self.bytes_per_second as f64) as i128;
         if filled > 0 {
@@ -96,6 +98,8 @@ mod tests {
             Duration::from_secs(1),
             "a clock that goes back gives nothing"
         );
+        assert_eq!(bucket.take(0, at(50_600)), Duration::from_millis(400), "and goes on from there");
+        assert_eq!(bucket.take(1000, at(51_000)), Duration::from_secs(1));
     }
 
     #[test]

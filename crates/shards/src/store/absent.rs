@@ -19,6 +19,8 @@ const INCONSISTENT: u8 = 255;
 /// First wait after an attempt that failed; doubles up to the longest.
 const RETRY_FIRST_MS: u64 = 1_000;
 const RETRY_MAX_MS: u64 = 60_000;
+/// Longest wait of all: what is late is not waited for longer either.
+pub(crate) const WAIT_MAX_MS: u64 = RETRY_MAX_MS;
 
 #[derive(Clone, Copy, Debug)]
 struct Wanted {
@@ -126,7 +128,9 @@ impl Absent {
     fn due(&self, ranks: std::ops::RangeInclusive<u8>, now_ms: u64, limit: usize) -> Vec<Digest> {
         let range = (*ranks.start(), Digest([0; 32]))..=(*ranks.end(), Digest([0xff; 32]));
         let within = self.ranked.range(range).map(|(_, id)| *id);
-        within.filter(|id| self.wanted[id].due_ms <= now_ms).take(limit).collect()
+        // What would wait longer than anything does was set before the clock was set back.
+        let is_due = |due_ms: u64| due_ms <= now_ms || due_ms - now_ms > WAIT_MAX_MS;
+        within.filter(|id| is_due(self.wanted[id].due_ms)).take(limit).collect()
     }
 
     fn count(&self, rank: u8) -> u64 {
@@ -162,6 +166,15 @@ mod tests {
         assert_eq!(absent.ranked(40, 9), [id(2), id(1)]);
         absent.remove(&id(3));
         assert_eq!((absent.len(), absent.endangered()), (3, 0));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_postpones_nothing() {
+        let mut absent = Absent::default();
+        absent.insert(id(1), 1_000_000_000);
+        absent.insert(id(2), 5_000);
+        assert_eq!(absent.unranked(4_000, 9), [id(1)]);
+        assert_eq!(absent.unranked(5_000, 9), [id(1), id(2)]);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use crate::store::{Context, ShardStore, StoreError, index::Location, log::Job};
 use commonware_utils::SystemTimeExt;
 use proof::Digest;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Sparse segments rewritten by one collection. The next goes on.
 const REWRITES_MAX: usize = 4;
@@ -27,6 +27,34 @@ pub struct Collected {
 }
 
 impl<E: Context> ShardStore<E> {
+    /// Collects in every such period until the store fails, and says why it did. Runs beside everything else: what the
+    /// chain refers to is taken in meanwhile.
+    ///
+    /// `processed` says up to which height this node has processed the chain. Nothing is dropped before the store knows
+    /// what the blocks up to there refer to: it may have to be told all of it again, which may take longer than grace.
+    /// `chain_time` is that of the newest block that it was told of.
+    pub async fn collect_every<F: Future<Output = u64>>(
+        &self,
+        period: Duration,
+        processed: impl Fn() -> F,
+        chain_time: impl Fn() -> SystemTime,
+    ) -> StoreError {
+        loop {
+            // Blocks that come meanwhile do not hold it up.
+            let height = processed().await;
+            self.shared.context.sleep(period).await;
+            if self.referenced_height() < height {
+                tracing::info!(height, "not collected: what the chain refers to is not known yet");
+                continue;
+            }
+            match self.collect(self.shared.context.current().min(chain_time())).await {
+                Ok(collected) => tracing::info!(?collected, "collected what nothing refers to"),
+                Err(error) if self.failure().is_some() => return error,
+                Err(error) => tracing::warn!(%error, "could not collect what nothing refers to"),
+            }
+        }
+    }
+
     /// Drops what was pending for the grace period at `now`, and frees the space. One at a time. `now` is no later than
     /// the chain's time, or what a block yet to come refers to may be dropped.
     pub async fn collect(&self, now: SystemTime) -> Result<Collected, StoreError> {

@@ -192,13 +192,19 @@ impl Index {
         true
     }
 
-    /// Remembers a referenced page whose chunks are not known, or that they are now.
-    pub(crate) fn set_unresolved(&mut self, page: Digest, unresolved: bool) {
-        if unresolved {
-            self.unresolved.insert(page)
-        } else {
-            self.unresolved.remove(&page)
-        };
+    /// Marks a page as used by the chain, whose chunks are unknown until [`Self::set_resolved`]: in one step, so that
+    /// none of them is dropped in between.
+    pub(crate) fn mark_page(&mut self, id: &Digest, due_ms: u64) -> bool {
+        let is_news = self.mark(id, due_ms);
+        if is_news {
+            self.unresolved.insert(*id);
+        }
+        is_news
+    }
+
+    /// Notes that the chunks of a page are marked.
+    pub(crate) fn set_resolved(&mut self, page: &Digest) {
+        self.unresolved.remove(page);
     }
 
     pub(crate) fn is_unresolved(&self, page: &Digest) -> bool {

@@ -338,17 +338,10 @@ impl<E: Context> Log<E> {
 async fn give_up<E: Context>(shared: &Shared<E>, blob: &E::Blob, offset: u64) -> Result<(), StoreError> {
     let erased_slot = match blob.write_at(offset, erased(), WriteOptions::default()).await {
         Err(error) if is_no_room(&error) => {
-            match blob.read_at(offset, SLOT as usize, ReadOptions::default()).await {
-                // Not even the first slot had room: it is a hole.
-                Ok(slot) => {
-                    if slot.coalesce().as_ref() == erased() {
-                        Ok(())
-                    } else {
-                        Err(error)
-                    }
-                }
-                Err(_) => Err(error),
-            }
+            let slot = blob.read_at(offset, SLOT as usize, ReadOptions::default()).await;
+            // Perhaps not even the first slot had room, and it is a hole.
+            let is_hole = slot.is_ok_and(|slot| slot.coalesce().as_ref() == erased());
+            if is_hole { Ok(()) } else { Err(error) }
         }
         result => result,
     };

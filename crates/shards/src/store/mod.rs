@@ -85,7 +85,8 @@ pub struct StoreConfig {
     /// Bytes that all segments together may take; beyond, appends fail with [`StoreError::Full`]. Two segments more are
     /// kept for what frees space: references, pages that the chain uses, and copies.
     pub bytes_max: Option<u64>,
-    /// How long what the chain has just referenced may be on its way from its writer, before it is healed.
+    /// How long what the chain has just referenced may be on its way from its writer, before it is healed. At most a
+    /// minute.
     pub late: Duration,
 }
 
@@ -172,7 +173,8 @@ impl<E: Context> Shared<E> {
 
     /// When what is referenced now is to be healed if it is not here by then.
     fn late_ms(&self) -> u64 {
-        self.now_ms().saturating_add(self.config.late.as_millis() as u64)
+        let late_ms = u64::try_from(self.config.late.as_millis()).unwrap_or(u64::MAX);
+        self.now_ms().saturating_add(late_ms.min(absent::WAIT_MAX_MS))
     }
 
     /// Fails the store, for the reason given or the one it failed for before.

@@ -12,6 +12,10 @@
 //! unlike one of the machine, leaves whole records in the page cache that no sync has covered. Only then is the store
 //! open, so whatever it holds is durable. The next record goes to a new segment.
 //!
+//! A sync that failed before the restart may have left records in the page cache that are not on disk and that no later
+//! sync writes. So those segments are synced before they are checked too, and payloads are read past the page cache.
+//! Where the file system knows no direct I/O they are read from it, and such a record is found out later, as rot is.
+//!
 //! What cannot be read counts as lost. In a segment that is checked it is erased like what is torn, because it is not
 //! known to be whole if it can be read again later; in others it is left as it is.
 //!
@@ -93,6 +97,11 @@ pub(crate) async fn recover<E: Context>(
     let mut scans = stream::iter(found)
         .map(|segment| async move {
             let check = segment.number >= sealed_below;
+            if check {
+                // The runtime syncs only what it has changed.
+                segment.blob.resize(segment.size).await?;
+                segment.blob.sync().await?;
+            }
             let scanned = scan(&*segment.blob, &key, segment.number, segment.size, check).await?;
             if check {
                 settle(&*segment.blob, &scanned).await?;
@@ -238,7 +247,7 @@ pub(crate) async fn scan<B: Blob>(
         };
         let length = header.length() as u64;
         let whole = if check && offset + length <= size {
-            match read(blob, offset, length).await {
+            match read_with(blob, offset, length, ReadOptions::DONT_CACHE).await {
                 Ok(bytes) => CheckedRecord::new(key, number, offset, bytes).is_some(),
                 Err(error) => {
                     scanned.note_unreadable(offset, check, error)?;
@@ -287,10 +296,19 @@ async fn settle<B: Blob>(blob: &B, scanned: &Scanned) -> Result<(), Error> {
 }
 
 async fn read<B: Blob>(blob: &B, offset: u64, length: u64) -> Result<Bytes, Error> {
+    read_with(blob, offset, length, ReadOptions::default()).await
+}
+
+async fn read_with<B: Blob>(
+    blob: &B,
+    offset: u64,
+    length: u64,
+    options: ReadOptions,
+) -> Result<Bytes, Error> {
     let length = usize::try_from(length).expect("at most a window or a record");
-    let mut bytes = blob.read_at(offset, length, ReadOptions::default()).await;
+    let mut bytes = blob.read_at(offset, length, options).await;
     if bytes.is_err() {
-        bytes = blob.read_at(offset, length, ReadOptions::default()).await;
+        bytes = blob.read_at(offset, length, options).await;
     }
     Ok(bytes?.coalesce().freeze().into())
 }

@@ -59,9 +59,9 @@ impl<E: Context> ShardStore<E> {
                 }
                 Manifest::Paged(pages) => {
                     for page in pages.iter() {
-                        if self.shared.index.lock().mark(&page.id, due_ms) {
+                        if self.shared.index.lock().mark_page(&page.id, due_ms) {
                             unwritten.pages.push(page.id);
-                            mark_page(&self.shared, page.id).await?;
+                            mark_chunks(&self.shared, page.id).await?;
                         }
                     }
                 }
@@ -115,10 +115,9 @@ impl<E: Context> ShardStore<E> {
     }
 }
 
-/// Marks the chunks of a referenced page, or remembers that they are unknown.
-async fn mark_page<E: Context>(shared: &Shared<E>, id: Digest) -> Result<(), StoreError> {
-    // Before the read: the page may be put while it is read in vain, and is resolved then.
-    shared.index.lock().set_unresolved(id, true);
+/// Marks the chunks of a page that was marked, if it is here. If it is put while it is read in vain, it is resolved
+/// then.
+async fn mark_chunks<E: Context>(shared: &Shared<E>, id: Digest) -> Result<(), StoreError> {
     match shared.read(&id, Kind::Page).await {
         Ok(Some(checked)) => {
             resolve(shared, id, checked.record.payload);
@@ -138,7 +137,7 @@ pub(crate) fn resolve<E: Context>(shared: &Shared<E>, id: Digest, page: Bytes) {
         for chunk in page.chunks() {
             index.mark(chunk, due_ms);
         }
-        index.set_unresolved(id, false);
+        index.set_resolved(&id);
     }
 }
 
@@ -170,8 +169,8 @@ pub(crate) async fn restore<E: Context>(
             shared.index.lock().mark(chunk, 0);
         }
         for page in reference.pages.iter() {
-            if shared.index.lock().mark(page, 0) {
-                mark_page(shared, *page).await?;
+            if shared.index.lock().mark_page(page, 0) {
+                mark_chunks(shared, *page).await?;
             }
         }
         if reference.height >= unwritten.written {

@@ -3,7 +3,7 @@
 use crate::{Store, append, chunk, config, manifest, open, page, paged, read};
 use blob::EncodedChunk;
 use commonware_runtime::{
-    Clock as _, Runner as _, Supervisor as _,
+    Clock as _, Runner as _, Spawner as _, Supervisor as _,
     deterministic::{self, FaultConfig},
 };
 use commonware_utils::probability;
@@ -227,5 +227,32 @@ fn without_room_for_references_the_store_goes_on() {
         assert_eq!(store.collect(context.current()).await.unwrap().expired, 1);
         assert!(read(&store, &old).await.is_none());
         store.reference(height + 1, &[]).await.unwrap_err();
+    });
+}
+
+/// After the loss of a reference the chain is passed again, and that may take long.
+#[test]
+fn nothing_is_dropped_before_the_chain_is_known() {
+    deterministic::Runner::default().start(|context| async move {
+        let store = open(&context).await.unwrap();
+        let (used, old) = (chunk(1, 1000), chunk(2, 1000));
+        append(&store, &used).await.unwrap();
+        append(&store, &old).await.unwrap();
+        store.reference(2, &[]).await.unwrap();
+        let collecting = store.clone();
+        context.child("collect").spawn(move |_| async move {
+            collecting
+                .collect_every(
+                    Duration::from_secs(600),
+                    || async { 3 },
+                    || SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 32),
+                )
+                .await;
+        });
+        context.sleep(25 * HOUR).await;
+        assert!(read(&store, &used).await.is_some() && read(&store, &old).await.is_some());
+        store.reference(3, &[manifest(&[used.id])]).await.unwrap();
+        context.sleep(HOUR).await;
+        assert!(read(&store, &used).await.is_some() && read(&store, &old).await.is_none());
     });
 }

@@ -40,10 +40,16 @@ impl Drop for Blob {
 
 impl Access {
     /// Reads within the blob's length.
-    async fn read(&self, offset: u64, len: usize, out: impl FnOnce(&Pages)) -> Result<(), Error> {
+    async fn read(
+        &self,
+        offset: u64,
+        len: usize,
+        options: ReadOptions,
+        out: impl FnOnce(&Pages),
+    ) -> Result<(), Error> {
         extent(offset, len)?;
         self.disk.operate(&self.life).await?;
-        self.disk.read(self.file, offset, len, out)
+        self.disk.read(self.file, offset, len, options, out)
     }
 
     /// Syncs what was changed up to `mark`.
@@ -75,10 +81,10 @@ fn extent(offset: u64, len: usize) -> Result<(), Error> {
 }
 
 impl commonware_runtime::Blob for Blob {
-    async fn read_at(&self, offset: u64, len: usize, _: ReadOptions) -> Result<IoBufsMut, Error> {
+    async fn read_at(&self, offset: u64, len: usize, options: ReadOptions) -> Result<IoBufsMut, Error> {
         let mut buf = None;
         let fill = |pages: &Pages| pages.read(offset, buf.insert(IoBufMut::zeroed(len)).as_mut());
-        self.access.read(offset, len, fill).await?;
+        self.access.read(offset, len, options, fill).await?;
         Ok(buf.expect("a read that succeeded has read").into())
     }
 
@@ -98,7 +104,7 @@ impl commonware_runtime::Blob for Blob {
                 buf.put_bytes(0, len);
                 pages.read(offset, buf.as_mut());
             };
-            self.access.read(offset, len, fill).await?;
+            self.access.read(offset, len, options, fill).await?;
             return Ok(bufs);
         }
         let read = self.read_at(offset, len, options).await?.coalesce();

@@ -13,7 +13,7 @@ use super::{
     pages::Pages,
 };
 use commonware_formatting::hex;
-use commonware_runtime::{BlobVersion, Clock as _, Error, deterministic};
+use commonware_runtime::{BlobVersion, Clock as _, Error, ReadOptions, deterministic};
 use commonware_utils::{channel::oneshot, sync::Mutex};
 use memchr::memmem::Finder;
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
@@ -30,6 +30,9 @@ pub struct DiskFaults {
     pub write_error: f64,
     /// Probability that a sync fails. The blob is lost for durability until the process starts anew.
     pub sync_error: f64,
+    /// What a sync that failed should have written is not on disk, but processes go on reading it, also later ones,
+    /// and no later sync writes it: Linux does so. Otherwise it waits, and is durable when the next process starts.
+    pub sync_error_forgets: bool,
     /// Nothing that needs room succeeds.
     pub full: bool,
     /// Bytes that the disk holds, in pages of 4 KiB.
@@ -96,7 +99,7 @@ impl Disk {
         let state = self.0.state.lock();
         let copy = |file: &u64| {
             let mut file = state.files[file].clone();
-            file.flush();
+            file.settle();
             file.open = None;
             file.failed = None;
             file
@@ -207,7 +210,7 @@ impl Disk {
         }
     }
 
-    /// A process starts: what it reads is durable, and no other holds anything.
+    /// A process starts: what it reads is durable, unless the system has forgotten it, and no other holds anything.
     pub(super) fn begin(&self) {
         let mut state = self.0.state.lock();
         for file in state.files.values_mut() {
@@ -327,6 +330,7 @@ impl Disk {
         number: u64,
         offset: u64,
         len: usize,
+        options: ReadOptions,
         out: impl FnOnce(&Pages),
     ) -> Result<(), Error> {
         let mut state = self.0.state.lock();
@@ -341,7 +345,11 @@ impl Disk {
         if file.is_spoilt(offset, len as u64) {
             return Err(system(INPUT_OUTPUT).into());
         }
-        out(pages);
+        if options.contains(ReadOptions::DONT_CACHE) {
+            out(&file.uncached());
+        } else {
+            out(pages);
+        }
         Ok(())
     }
 
@@ -364,11 +372,15 @@ impl Disk {
     pub(super) fn sync(&self, number: u64, mark: u64, key: &(String, Vec<u8>)) -> Result<(), Error> {
         let mut state = self.0.state.lock();
         let fails = state.fails(|faults| faults.sync_error);
-        let Some(file) = state.files.get_mut(&number) else { return Ok(()) };
+        let State { files, rng, faults, .. } = &mut *state;
+        let Some(file) = files.get_mut(&number) else { return Ok(()) };
         if let Some(failed) = &file.failed {
             return Err(failed.clone());
         }
         if fails {
+            if faults.sync_error_forgets {
+                file.forget(rng);
+            }
             return Err(poison(file, key, system(INPUT_OUTPUT).into()));
         }
         file.sync(mark);

@@ -1,13 +1,17 @@
 //! One blob on a disk: what processes read, what would survive a power failure, and the changes in between.
 //!
 //! Changes go to the live bytes at once and wait in a journal. A sync shares the live pages with the durable bytes. A
-//! power failure decides about each waiting change by itself: kept, lost, or torn at sectors.
+//! power failure decides about each waiting change by itself: kept, lost, or torn at sectors. So may a failed sync, and
+//! then live bytes and durable ones differ although nothing waits.
 
 use super::pages::{PAGE, Pages};
 use commonware_runtime::{BlobVersion, Error, IoBuf};
 use memchr::memmem::Finder;
 use rand::{RngExt, rngs::StdRng};
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, VecDeque},
+};
 
 /// What a disk writes whole or not at all, bytes.
 const SECTOR: u64 = 512;
@@ -161,8 +165,40 @@ impl File {
         debug_assert_eq!(self.durable.len(), self.live.len());
     }
 
+    /// What processes would see if they read past the system's cache.
+    pub(super) fn uncached(&self) -> Cow<'_, Pages> {
+        let mut pages = Cow::Borrowed(&self.durable);
+        for (_, change) in &self.journal {
+            // Such a read waits for the system to write back what waits.
+            match change {
+                Change::Write { offset, bytes, .. } => pages.to_mut().write(*offset, bytes.as_ref()),
+                Change::Resize(len) => pages.to_mut().resize(*len),
+            }
+        }
+        pages
+    }
+
+    /// Makes durable all that processes see.
+    pub(super) fn settle(&mut self) {
+        self.flush();
+        self.durable = self.live.clone();
+    }
+
     /// The power fails.
     pub(super) fn lose(&mut self, rng: &mut StdRng) {
+        self.decide(rng);
+        self.live = self.durable.clone();
+    }
+
+    /// The system could not write back what waits, and forgets that: processes go on seeing it. The length is not
+    /// forgotten, it is kept with the names.
+    pub(super) fn forget(&mut self, rng: &mut StdRng) {
+        self.decide(rng);
+        self.durable.resize(self.live.len());
+    }
+
+    /// Decides about each change that waits.
+    fn decide(&mut self, rng: &mut StdRng) {
         for (_, change) in self.journal.drain(..) {
             match change {
                 Change::Write { offset, bytes, synced: true } => self.durable.write(offset, bytes.as_ref()),
@@ -180,7 +216,6 @@ impl File {
             }
         }
         self.journal_bytes = 0;
-        self.live = self.durable.clone();
     }
 
     /// Flips a bit of a byte that is not zero in one of the pages, of which `index` says which; says where.

@@ -278,3 +278,42 @@ fn context_of_a_child_reads_the_same_disk() {
         assert_eq!(read.await, SECTORS * SECTOR);
     });
 }
+
+/// Linux marks pages as clean that it could not write.
+#[test]
+fn what_a_failed_sync_forgets_is_read_until_the_power_fails() {
+    let mut left = BTreeSet::new();
+    for seed in 0..20 {
+        left.insert(in_world(seed, |world| async move {
+            let machine = torn(&world).await;
+            machine.kill(Loss::Process);
+            let disk = machine.disk().clone();
+            run(&machine, |context| async move {
+                let (blob, _) = context.open("p", b"b").await.expect("opens");
+                blob.write_at(0, vec![3; SECTOR], WriteOptions::default()).await.expect("writes");
+                let sync_error_forgets = true;
+                disk.set_faults(DiskFaults { sync_error: 1.0, sync_error_forgets, ..DiskFaults::default() });
+                assert!(blob.sync().await.is_err());
+                disk.set_faults(DiskFaults::default());
+            })
+            .await;
+            let on_disk = run(&machine, |context| async move {
+                let (blob, _) = context.open("p", b"b").await.expect("opens");
+                blob.write_at(9 * SECTOR as u64, vec![4; SECTOR], WriteOptions::default())
+                    .await
+                    .expect("writes");
+                blob.sync().await.expect("syncs");
+                let read = async |options| blob.read_at(0, SECTOR, options).await.expect("reads").coalesce();
+                assert_eq!(read(ReadOptions::default()).await.as_ref(), [3; SECTOR]);
+                read(ReadOptions::DONT_CACHE).await.as_ref().to_vec()
+            })
+            .await;
+            machine.kill(Loss::Power);
+            let left = contents(&machine).await;
+            assert_eq!(left[..SECTOR], on_disk, "seed {seed}");
+            assert_eq!(left[9 * SECTOR..10 * SECTOR], [4; SECTOR], "what was synced since is there");
+            left[0]
+        }));
+    }
+    assert_eq!(left, BTreeSet::from([2, 3]));
+}

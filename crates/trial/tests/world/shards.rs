@@ -2,14 +2,15 @@
 
 use crate::{in_world, run};
 use blob::{Code, EncodedChunk};
-use commonware_runtime::Supervisor as _;
+use commonware_runtime::{Clock as _, Spawner as _, Supervisor as _};
 use proof::{
     Digest, Manifest,
     manifest::{Page, SealedKey, Segment},
     wire::List,
 };
 use shards::{ShardStore, StoreConfig, StoreError};
-use trial::world::{Context, DiskFaults, Machine};
+use std::time::{Duration, SystemTime};
+use trial::world::{Context, DiskFaults, Loss, Machine};
 
 const PARTITION: &str = "shards";
 const SLOT: u64 = 4096;
@@ -17,7 +18,8 @@ const SLOT: u64 = 4096;
 type Store = ShardStore<Context>;
 
 async fn open(context: &Context) -> Result<Store, StoreError> {
-    let config = StoreConfig { segment_bytes: 2 << 20, ..StoreConfig::new(PARTITION) };
+    let grace = Duration::from_secs(600);
+    let config = StoreConfig { segment_bytes: 2 << 20, grace, ..StoreConfig::new(PARTITION) };
     ShardStore::open(context.child("store"), config).await
 }
 
@@ -165,6 +167,107 @@ fn a_full_disk_refuses_shards_and_serves_them() {
             append(&store, &new).await.expect("there is room again");
             store.sync().await.expect("syncs");
             assert!(has(&store, &old).await && has(&store, &new).await);
+        })
+        .await;
+    });
+}
+
+/// The process after it reads from the system's cache what is not on disk, and no sync of its own writes that.
+#[test]
+fn what_a_failed_sync_forgot_is_not_claimed_after_a_restart() {
+    let (mut kept, mut lost) = (0, 0);
+    for seed in 0..30 {
+        let was_held = in_world(seed, |world| async move {
+            let machine = world.machine("m");
+            let disk = machine.disk().clone();
+            let chunk = chunk(1, 1 << 20);
+            run(&machine, {
+                let chunk = chunk.clone();
+                move |context| async move {
+                    let store = open(&context).await.expect("opens");
+                    append(&store, &chunk).await.expect("appends");
+                    let sync_error_forgets = true;
+                    disk.set_faults(DiskFaults {
+                        sync_error: 1.0,
+                        sync_error_forgets,
+                        ..DiskFaults::default()
+                    });
+                    assert!(matches!(store.sync().await, Err(StoreError::Failed(_))));
+                    disk.set_faults(DiskFaults::default());
+                }
+            })
+            .await;
+            let was_held = run(&machine, {
+                let chunk = chunk.clone();
+                move |context| async move {
+                    let store = open(&context).await.expect("opens");
+                    // So does who signs that it is held.
+                    let missing = store.missing(&manifest(&[chunk.id])).await.expect("answers");
+                    store.sync().await.expect("syncs");
+                    missing.is_empty()
+                }
+            })
+            .await;
+            machine.kill(Loss::Power);
+            run(&machine, move |context| async move {
+                let store = open(&context).await.expect("opens");
+                assert!(!was_held || has(&store, &chunk).await, "seed {seed}");
+                // Later scans trust what the first has left.
+                let missing = store.missing(&manifest(&[chunk.id])).await.expect("answers");
+                assert_eq!(missing.is_empty(), was_held, "seed {seed}");
+            })
+            .await;
+            was_held
+        });
+        if was_held {
+            kept += 1;
+        } else {
+            lost += 1;
+        }
+    }
+    assert!(kept > 3 && lost > 3, "{kept} {lost}");
+}
+
+/// What the chain refers to is taken in while a collection copies and syncs for seconds.
+#[test]
+fn a_collection_on_a_slow_disk_delays_nothing_for_long() {
+    in_world(1, |world| async move {
+        let machine = world.machine("m");
+        let disk = machine.disk().clone();
+        run(&machine, |context| async move {
+            let store = open(&context).await.expect("opens");
+            let chunks: Vec<_> = (0..2_000).map(|number| chunk(number, 1_000)).collect();
+            for chunk in &chunks {
+                append(&store, chunk).await.expect("appends");
+            }
+            let used: Vec<_> = chunks.iter().step_by(3).map(|chunk| chunk.id).collect();
+            store.reference(1, &[manifest(&used)]).await.expect("references");
+            context.sleep(Duration::from_secs(700)).await;
+            disk.set_faults(DiskFaults { latency_ms: 20, ..DiskFaults::default() });
+            let collecting = store.clone();
+            context.child("collect").spawn(|_| async move {
+                collecting
+                    .collect_every(
+                        Duration::from_secs(1),
+                        || async { 0 },
+                        || SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 32),
+                    )
+                    .await;
+            });
+            let (began, before) = (context.current(), store.status().bytes);
+            let (mut height, mut longest) = (1, Duration::ZERO);
+            while store.status().bytes > before / 2 {
+                height += 1;
+                let started = context.current();
+                let manifest =
+                    manifest(&[Digest(*blake3::hash(&height.to_string().into_bytes()).as_bytes())]);
+                store.reference(height, &[manifest]).await.expect("references");
+                longest = longest.max(context.current().duration_since(started).expect("time goes on"));
+                context.sleep(Duration::from_millis(10)).await;
+            }
+            let took = context.current().duration_since(began).expect("time goes on");
+            assert!(took > Duration::from_secs(5), "the disk is slow: {took:?}");
+            assert!(longest < Duration::from_millis(500), "{longest:?}");
         })
         .await;
     });

@@ -65,6 +65,9 @@ impl State {
         }
         if file.dirty() {
             if fails {
+                if self.faults.sync_error_forgets {
+                    file.forget(&mut self.rng);
+                }
                 let key = (partition.to_owned(), name.to_vec());
                 return Err(poison(file, &key, system(INPUT_OUTPUT).into()));
             }
