@@ -155,11 +155,12 @@ impl Index {
         }
     }
 
-    /// Forgets the record at `location`, which turned out to be damaged. What the chain references is to be healed at
-    /// once, and while a page of it is not here its chunks are not known to be all there are.
-    pub(crate) fn lose(&mut self, id: &Digest, location: Location) {
+    /// Forgets the record at `location`, which turned out to be damaged. Whether it was still what counts. What the
+    /// chain references is to be healed at once, and while a page of it is not here its chunks are not known to be all
+    /// there are.
+    pub(crate) fn lose(&mut self, id: &Digest, location: Location) -> bool {
         let Some(entry) = self.entries.get_mut(id).filter(|entry| entry.location == Some(location)) else {
-            return;
+            return false;
         };
         let used = entry.used;
         entry.location = None;
@@ -174,6 +175,7 @@ impl Index {
             self.entries.remove(id);
             self.pending -= u64::from(used != Use::Referenced);
         }
+        true
     }
 
     /// Marks `id` as used by the chain. Whether that is news. If it is not here, it is to be healed from `due_ms` on.

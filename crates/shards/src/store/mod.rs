@@ -212,14 +212,18 @@ impl<E: Context> Shared<E> {
             Err(error) => Some(error.to_string()),
         };
         let (segment, offset) = (location.segment, location.offset());
+        {
+            let mut index = self.index.lock();
+            if !index.lose(id, location) {
+                return Ok(None);
+            }
+            if error.is_some() {
+                // Perhaps only for now: the segment stays as it is.
+                index.suspect(segment);
+            }
+        }
         tracing::error!(%id, segment, offset, error, "damaged record");
         self.damaged.fetch_add(1, Ordering::Relaxed);
-        let mut index = self.index.lock();
-        index.lose(id, location);
-        if error.is_some() {
-            // Perhaps only for now: the segment stays as it is.
-            index.suspect(segment);
-        }
         Err(StoreError::Damaged(*id))
     }
 
@@ -400,5 +404,40 @@ impl<E: Context> ShardStore<E> {
         let ended = || StoreError::Failed("its writing task has ended".into());
         self.jobs.send(job(reply)).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use commonware_runtime::{Runner as _, Supervisor as _, deterministic};
+    use commonware_utils::probability;
+    use proof::wire::Encode as _;
+
+    /// A record that was copied while it was read is fine at its new place.
+    #[test]
+    fn a_read_that_fails_where_the_record_is_no_more_damages_nothing() {
+        deterministic::Runner::default().start(|context| async move {
+            let store = ShardStore::open(context.child("store"), StoreConfig::new("shards")).await.unwrap();
+            let segment = proof::manifest::Segment {
+                sealed_key: proof::manifest::SealedKey([7; 48]),
+                first_chunk: 0,
+                length: 1,
+                chunks: List::new(vec![Digest([1; 32])]).unwrap(),
+            };
+            let page = Page::new(vec![segment]).unwrap().encode();
+            let id = store.put_page(page.clone()).await.unwrap();
+            let find = || store.shared.index.lock().find(&id).unwrap();
+            let before = find();
+            let record = Record::page(page.clone());
+            store.ask(|reply| Job::Copy { record, from: before, reply }).await.unwrap();
+            assert_ne!(find(), before);
+            let faults = deterministic::FaultConfig::default().read(probability!(1.0));
+            *context.storage_fault_config().write() = faults;
+            assert_eq!(store.shared.read_at(&id, before).await.map(|read| read.is_some()), Ok(false));
+            assert_eq!((store.status().damaged, store.status().held), (0, 1));
+            *context.storage_fault_config().write() = deterministic::FaultConfig::default();
+            assert_eq!(store.read_page(&id).await, Ok(Some(page)));
+        });
     }
 }
