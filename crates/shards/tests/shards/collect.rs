@@ -9,7 +9,7 @@ use commonware_runtime::{
 use commonware_utils::probability;
 use proof::{Digest, wire::Encode as _};
 use shards::{ShardStore, StoreConfig, StoreError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
