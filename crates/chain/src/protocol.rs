@@ -170,6 +170,9 @@ wire_struct! {
         pub listing: Listing,
         /// As of the state after the block of exactly this height.
         pub height: u64,
+        /// A recent height, not below that one. What is newer than the page, but not than this, counts as work where work
+        /// is bounded: see [`Listing::is_walk`].
+        pub tip: u64,
         /// Answer with the page's digest only.
         pub digest_only: bool,
     }
@@ -192,6 +195,13 @@ wire_enum! {
         5 => Current(of: TenantPlace),
         /// The newest block whose time is not after this one, milliseconds since the Unix epoch.
         6 => Moment(time_ms: u64),
+    }
+}
+
+impl Listing {
+    /// Whether a page of it passes over what is newer than it, or hidden, key by key.
+    pub fn is_walk(&self) -> bool {
+        matches!(self, Self::Objects(_) | Self::Uploads(_) | Self::Versions(_))
     }
 }
 
@@ -597,8 +607,8 @@ wire_struct! {
     pub struct UploadsPage {
         /// The uploads, by key, then id.
         pub uploads: List<NamedUpload, PAGE_ENTRIES_MAX>,
-        /// Whether more follow.
-        pub more: bool,
+        /// Where the next page begins, if more may follow. A page may be empty and yet not the last.
+        pub next: List<AfterUpload, 1>,
     }
 }
 

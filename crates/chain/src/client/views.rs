@@ -1,6 +1,6 @@
 //! What the client gives: all of it verified, or agreed on by more nodes than can be faulty.
 
-use crate::protocol::{After, AfterVersion, StatusAnswer};
+use crate::protocol::{After, AfterUpload, AfterVersion, StatusAnswer};
 use bytes::Bytes;
 use proof::{
     BucketName, Digest, Manifest, PublicKey, Signature, Transaction, VersionId,
@@ -190,8 +190,8 @@ pub struct UploadsView {
     pub height: u64,
     /// The uploads with their sealed bodies, by key, then id.
     pub uploads: Vec<(UploadEntry, Bytes)>,
-    /// Whether more follow.
-    pub more: bool,
+    /// Where the next page begins, if more may follow. A page may be empty and yet not the last.
+    pub next: Option<AfterUpload>,
 }
 
 /// A page of an upload's parts at one height.
