@@ -219,7 +219,7 @@ pub(super) fn version(
     proven: Proven,
 ) -> Result<NamedView, Rejected> {
     let [first, second, third] = <[_; 3]>::try_from(proven.records).map_err(|_| Fault::Kind)?;
-    let in_bucket = bucket(first)?.is_some();
+    let bucket = bucket(first)?;
     let hidden = match second {
         None => false,
         Some(Record::Hidden(record)) => record.hidden,
@@ -233,7 +233,7 @@ pub(super) fn version(
         }
         Some(_) => return Err(Fault::Record.into()),
     };
-    Ok(NamedView { in_bucket, hidden, view })
+    Ok(NamedView { life: bucket.map(|bucket| bucket.created), hidden, view })
 }
 
 /// The version that a record names, if what came with it is that.

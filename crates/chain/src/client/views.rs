@@ -52,8 +52,8 @@ pub enum HeadView {
 /// What a key holds under a version's id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedView {
-    /// Whether the bucket is there now.
-    pub in_bucket: bool,
+    /// Where the bucket's present life began, if it is there now. The version may be of an earlier one.
+    pub life: Option<VersionId>,
     /// Whether the version is hidden now.
     pub hidden: bool,
     /// The version. Never [`HeadView::NoBucket`].
