@@ -114,6 +114,9 @@ impl Edge {
         self.guard.check(&mut parts)?;
         let framing = framing(&parts.headers)?;
         let document = self.document(&parts, framing.is_some())?;
+        if document.is_none() && framing.is_none() {
+            check_declared(&parts.headers)?;
+        }
         let verdict = Verdict::default();
         let inbound = Inbound::new(body, self.stall_timeout, framing, document, verdict.clone());
         let request = Request::from_parts(parts, Body::http_body(inbound));
@@ -159,6 +162,15 @@ impl Edge {
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Contents of unknown length cannot be refused before they are too long.
+fn check_declared(headers: &HeaderMap) -> Result<(), Refusal> {
+    if headers.contains_key(header::TRANSFER_ENCODING) && content_length(headers).is_none() {
+        let message = "You must provide the Content-Length HTTP header.";
+        return Err(Refusal::new(StatusCode::LENGTH_REQUIRED, "MissingContentLength", message));
+    }
+    Ok(())
 }
 
 /// The framing of the body, and whether it is too long.
