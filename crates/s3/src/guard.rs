@@ -194,11 +194,22 @@ fn query_claim(query: &[(String, String)]) -> Result<Claim<'_>, Refusal> {
     }
     match expires.parse::<u32>() {
         Ok(1..=EXPIRES_MAX_S) => {}
-        Ok(0) => return Err(malformed("X-Amz-Expires must be positive.")),
+        Ok(0) => return Err(expired()),
         Ok(_) => return Err(malformed("X-Amz-Expires must be less than a week (in seconds).")),
+        Err(_) if is_negative(expires) => return Err(expired()),
         Err(_) => return Err(malformed("X-Amz-Expires should be a number.")),
     }
     Ok(Claim { credential, signed: signed.split(';').collect(), presigned: true })
+}
+
+/// What a URL is answered that never was in time.
+fn expired() -> Refusal {
+    Refusal::forbidden("AccessDenied", "Request has expired")
+}
+
+fn is_negative(number: &str) -> bool {
+    let digits = number.strip_prefix('-').unwrap_or_default();
+    !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 fn check_signed(headers: &HeaderMap, claim: &Claim<'_>) -> Result<(), Refusal> {
@@ -365,7 +376,11 @@ mod tests {
 
     #[test]
     fn presigned_urls_live_a_week_at_most() {
-        for expires in ["604801", "2592000", "0", "-1", "x", "99999999999"] {
+        for expires in ["0", "-1", "-1000"] {
+            let refused = (StatusCode::FORBIDDEN, "AccessDenied");
+            assert_eq!(code(check(&presigned(expires, ""), &[])), refused, "{expires}");
+        }
+        for expires in ["604801", "2592000", "-", "-x", "", "x", "99999999999"] {
             let refused = (StatusCode::BAD_REQUEST, "AuthorizationQueryParametersError");
             assert_eq!(code(check(&presigned(expires, ""), &[])), refused, "{expires}");
         }

@@ -14,6 +14,7 @@
 //! Nothing becomes visible before the whole body was received, verified against every hash that the request carries,
 //! and made final by the vault. What is supported, and what is refused with which error, is listed in `docs/s3.md`.
 
+mod acl;
 mod attributes;
 mod body;
 mod buckets;

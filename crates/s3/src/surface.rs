@@ -1,7 +1,7 @@
 //! The operations that the dispatcher calls, one line each; all others answer 501 NotImplemented.
 
 use crate::{
-    buckets, copying, deleting,
+    acl, buckets, copying, deleting,
     error::{error, invalid_argument, stored},
     listing, multipart, objects,
     store::Store,
@@ -132,6 +132,10 @@ operations! {
     get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput: buckets;
     get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput: buckets;
     put_bucket_versioning(PutBucketVersioningInput) -> PutBucketVersioningOutput: buckets;
+    get_bucket_acl(GetBucketAclInput) -> GetBucketAclOutput: acl;
+    put_bucket_acl(PutBucketAclInput) -> PutBucketAclOutput: acl;
+    get_object_acl(GetObjectAclInput) -> GetObjectAclOutput: acl;
+    put_object_acl(PutObjectAclInput) -> PutObjectAclOutput: acl;
     put_object(PutObjectInput) -> PutObjectOutput: objects;
     get_object(GetObjectInput) -> GetObjectOutput: objects;
     head_object(HeadObjectInput) -> HeadObjectOutput: objects;
