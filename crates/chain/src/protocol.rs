@@ -170,6 +170,9 @@ wire_struct! {
         pub listing: Listing,
         /// As of the state after the block of exactly this height.
         pub height: u64,
+        /// A recent height, not below that one. What is newer than the page, but not than this, counts as work where work
+        /// is bounded: see [`Listing::is_walk`].
+        pub tip: u64,
         /// Answer with the page's digest only.
         pub digest_only: bool,
     }
@@ -204,6 +207,13 @@ wire_struct! {
         pub tenant: TenantId,
         /// What it is, and of what. A version is named by its id.
         pub about: About,
+    }
+}
+
+impl Listing {
+    /// Whether a page of it passes over what is newer than it, or hidden, key by key.
+    pub fn is_walk(&self) -> bool {
+        matches!(self, Self::Objects(_) | Self::Uploads(_) | Self::Versions(_))
     }
 }
 
@@ -611,8 +621,8 @@ wire_struct! {
     pub struct UploadsPage {
         /// The uploads, by key, then id.
         pub uploads: List<NamedUpload, PAGE_ENTRIES_MAX>,
-        /// Whether more follow.
-        pub more: bool,
+        /// Where the next page begins, if more may follow. A page may be empty and yet not the last.
+        pub next: List<AfterUpload, 1>,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 };
 use bytes::Bytes;
 use commonware_macros::select;
-use commonware_runtime::Clock;
+use commonware_runtime::{Clock, Spawner};
 use ledger::{Record, StateKey, key, record::Kind};
 use proof::{Digest, PublicKey, SignedTransaction, finality::FinalizedHeader, merkle, wire::List};
 use std::{future::Future, sync::Arc, time::Duration};
@@ -22,6 +22,9 @@ use tracing::error;
 
 /// How long an answer waits for the index to reach a height.
 const INDEX_WAIT: Duration = Duration::from_secs(2);
+
+/// Blocks that the tip of a listing may be behind this node's. A client has learnt it from a quorum, within its timeout.
+const TIP_LAG_MAX: u64 = 1000;
 
 /// A node's state and blocks, as the engine keeps them.
 pub trait StateReader: Clone + Send + Sync + 'static {
@@ -102,7 +105,7 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl<E: Clock, R: StateReader, S: Store> Query<E, R, S> {
+impl<E: Clock + Spawner, R: StateReader, S: Store> Query<E, R, S> {
     /// Answers from `state` and `index`.
     pub fn new(context: E, state: R, index: Index<S>) -> Self {
         Self { context: Arc::new(context), state, index }
@@ -217,9 +220,21 @@ impl<E: Clock, R: StateReader, S: Store> Query<E, R, S> {
     }
 
     async fn list(&self, list: ListRequest) -> Result<Answer, Failure> {
-        self.indexed(list.height).await?;
-        let page = PageAnswer { height: list.height, page: self.index.page(&list.listing, list.height)? };
-        Ok(if list.digest_only { Answer::PageDigest(page.digest()) } else { Answer::Page(page) })
+        let ListRequest { listing, height, tip, digest_only } = list;
+        if tip < height {
+            return Err(Failure::Malformed);
+        }
+        self.indexed(tip).await?;
+        // What is newer than the tip counts as no work, so it must not be much.
+        if listing.is_walk() && self.index.height() - tip > TIP_LAG_MAX {
+            return Err(Failure::NotHeld);
+        }
+        // It may take some ten thousand steps, on disk.
+        let index = self.index.clone();
+        let page = self.context.child("page").shared(true);
+        let page = page.spawn(move |_| async move { index.page(&listing, height, tip) }).await;
+        let page = PageAnswer { height, page: page.map_err(|_| Failure::Overloaded)?? };
+        Ok(if digest_only { Answer::PageDigest(page.digest()) } else { Answer::Page(page) })
     }
 
     /// Waits until the index has got to `height`.

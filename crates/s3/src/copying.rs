@@ -217,9 +217,8 @@ fn copy_range(given: Option<&str>, length: u64) -> S3Result<Range<u64>> {
         return Err(invalid());
     }
     if last >= length {
-        return Err(invalid_argument(format!(
-            "Range specified is not valid for source object of size: {length}"
-        )));
+        let message = format!("Range specified is not valid for source object of size: {length}");
+        return Err(error(S3ErrorCode::InvalidRange, message));
     }
     Ok(first..last + 1)
 }

@@ -136,6 +136,9 @@ impl Edge {
         let of_attributes = asks(&parts, "attributes");
         let framing = framing(&parts.headers)?;
         let document = self.document(&parts, framing.is_some())?;
+        if document.is_none() && framing.is_none() {
+            check_declared(&parts.headers)?;
+        }
         let verdict = Verdict::default();
         let inbound = Inbound::new(body, self.stall_timeout, framing, document, verdict.clone());
         let request = Request::from_parts(parts, Body::http_body(inbound));
@@ -198,6 +201,15 @@ fn asks(parts: &Parts, name: &str) -> bool {
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Contents of unknown length cannot be refused before they are too long.
+fn check_declared(headers: &HeaderMap) -> Result<(), Refusal> {
+    if headers.contains_key(header::TRANSFER_ENCODING) && content_length(headers).is_none() {
+        let message = "You must provide the Content-Length HTTP header.";
+        return Err(Refusal::new(StatusCode::LENGTH_REQUIRED, "MissingContentLength", message));
+    }
+    Ok(())
 }
 
 /// The framing of the body, and whether it is too long.

@@ -12,6 +12,8 @@
 //!    by itself (`x-amz-content-sha256`, and `x-amz-date` of signed headers) or that ask for nothing.
 //! 5. Headers that a presigned URL carries as signed query parameters (as the JavaScript SDK does) become headers.
 //! 6. Every `x-amz-` header is one that this surface honours ([`features`]).
+//! 7. A `range` that is not one range of bytes is dropped: the whole is the answer to it (RFC 9110 section 14.2). Not so
+//!    where the signature covers it, which would not hold without: the dispatcher refuses it.
 //!
 //! Names are compared exactly as the dispatcher compares them: what is signed for one is signed for the other.
 
@@ -62,7 +64,11 @@ impl Guard {
         self.check_form(&claim)?;
         check_signed(&parts.headers, &claim)?;
         let hoisted = if claim.presigned { hoisted(&parts.headers, &query)? } else { Vec::new() };
+        let drops_range = !claim.signed.contains(&header::RANGE.as_str()) && !has_one_range(&parts.headers);
         parts.headers.extend(hoisted.into_iter().map(|(name, value)| (Some(name), value)));
+        if drops_range {
+            parts.headers.remove(header::RANGE);
+        }
         features::check(&parts.headers, &self.owner)
     }
 
@@ -185,11 +191,22 @@ fn query_claim(query: &[(String, String)]) -> Result<Claim<'_>, Refusal> {
     }
     match expires.parse::<u32>() {
         Ok(1..=EXPIRES_MAX_S) => {}
-        Ok(0) => return Err(malformed("X-Amz-Expires must be positive.")),
+        Ok(0) => return Err(expired()),
         Ok(_) => return Err(malformed("X-Amz-Expires must be less than a week (in seconds).")),
+        Err(_) if is_negative(expires) => return Err(expired()),
         Err(_) => return Err(malformed("X-Amz-Expires should be a number.")),
     }
     Ok(Claim { credential, signed: signed.split(';').collect(), presigned: true })
+}
+
+/// What a URL is answered that never was in time.
+fn expired() -> Refusal {
+    Refusal::forbidden("AccessDenied", "Request has expired")
+}
+
+fn is_negative(number: &str) -> bool {
+    let digits = number.strip_prefix('-').unwrap_or_default();
+    !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 fn check_signed(headers: &HeaderMap, claim: &Claim<'_>) -> Result<(), Refusal> {
@@ -228,6 +245,12 @@ fn check_values(headers: &HeaderMap) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+fn has_one_range(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(header::RANGE).iter();
+    let range = values.next().and_then(|value| s3s::dto::Range::parse(value.to_str().ok()?).ok());
+    range.is_some() && values.next().is_none()
 }
 
 /// The headers that travel as parameters of a presigned URL. All its parameters are signed.
@@ -350,7 +373,11 @@ mod tests {
 
     #[test]
     fn presigned_urls_live_a_week_at_most() {
-        for expires in ["604801", "2592000", "0", "-1", "x", "99999999999"] {
+        for expires in ["0", "-1", "-1000"] {
+            let refused = (StatusCode::FORBIDDEN, "AccessDenied");
+            assert_eq!(code(check(&presigned(expires, ""), &[])), refused, "{expires}");
+        }
+        for expires in ["604801", "2592000", "-", "-x", "", "x", "99999999999"] {
             let refused = (StatusCode::BAD_REQUEST, "AuthorizationQueryParametersError");
             assert_eq!(code(check(&presigned(expires, ""), &[])), refused, "{expires}");
         }
@@ -375,6 +402,26 @@ mod tests {
             code(check(&presigned("60", "&x-amz-acl=public-read"), &[])).0,
             StatusCode::NOT_IMPLEMENTED
         );
+    }
+
+    #[test]
+    fn ranges_that_are_not_one_are_dropped() {
+        for (range, kept) in [
+            ("bytes=0-1", true),
+            ("bytes=9-", true),
+            ("bytes=-5", true),
+            ("bytes=5-4", false),
+            ("bytes=0-1,4-5", false),
+            ("bytes", false),
+            ("lines=1-2", false),
+        ] {
+            let parts = check(&presigned("60", ""), &[("range", range)]).expect("presigned");
+            assert_eq!(parts.headers.contains_key("range"), kept, "{range}");
+            let parts = signed("host;range", &[("range", range)]).expect("signed");
+            assert!(parts.headers.contains_key("range"), "the signature covers it");
+        }
+        let twice = check(&presigned("60", ""), &[("range", "bytes=0-1"), ("range", "bytes=4-5")]);
+        assert!(!twice.expect("presigned").headers.contains_key("range"));
     }
 
     #[test]

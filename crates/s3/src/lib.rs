@@ -18,6 +18,7 @@
 //! and made final by the vault. What is supported, and what is refused with which error, is listed in `docs/s3.md`.
 
 mod access;
+mod acl;
 mod attributes;
 mod body;
 mod buckets;

@@ -53,9 +53,10 @@ pub(crate) async fn list_objects_v2<S: Store>(
     let prefix = input.prefix.unwrap_or_default();
     let max_keys = limit("max-keys", input.max_keys)?;
     let after = match (&input.continuation_token, &input.start_after) {
-        (Some(token), _) => Some(token_after(token)?),
-        (None, Some(start)) if !start.is_empty() => Some(after_marker(start, &prefix, delimiter.as_deref())),
-        (None, _) => None,
+        // An empty one, as sent with the first request of a loop, is none.
+        (Some(token), _) if !token.is_empty() => Some(token_after(token)?),
+        (_, Some(start)) if !start.is_empty() => Some(after_marker(start, &prefix, delimiter.as_deref())),
+        _ => None,
     };
     let page = walk(surface, &input.bucket, &prefix, delimiter.as_deref(), after, max_keys).await?;
     let owner = input.fetch_owner.unwrap_or(false).then(|| surface.owner());

@@ -2,7 +2,7 @@
 
 use crate::{
     access::{Scope, Scopes},
-    buckets, copying, cors, deleting,
+    acl, buckets, copying, cors, deleting,
     error::{error, invalid_argument, stored},
     listing, locking, multipart, object_attributes, objects,
     store::Store,
@@ -143,6 +143,10 @@ operations! {
     get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput: buckets;
     get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput: buckets;
     put_bucket_versioning(PutBucketVersioningInput) -> PutBucketVersioningOutput: buckets;
+    get_bucket_acl(GetBucketAclInput) -> GetBucketAclOutput: acl;
+    put_bucket_acl(PutBucketAclInput) -> PutBucketAclOutput: acl;
+    get_object_acl(GetObjectAclInput) -> GetObjectAclOutput: acl;
+    put_object_acl(PutObjectAclInput) -> PutObjectAclOutput: acl;
     put_object(PutObjectInput) -> PutObjectOutput: objects;
     get_object(GetObjectInput) -> GetObjectOutput: objects;
     get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput: object_attributes;

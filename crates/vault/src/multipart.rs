@@ -198,20 +198,29 @@ impl<E: Context> Vault<E> {
             return Ok(UploadsPage::default());
         }
         let after = request.after.map(|(key, upload)| AfterUpload { key: cut(&key), upload });
-        let query = UploadsQuery {
+        let mut query = UploadsQuery {
             tenant: self.shared.tenant,
             bucket: request.bucket,
             prefix: cut(&request.prefix),
             after: List::new(after.into_iter().collect()).expect("one at the most"),
             limit: request.limit.min(crate::LIST_LIMIT_MAX) as u16,
         };
-        let view = self
-            .patiently(|| async { Ok(self.shared.chain.list_uploads(query.clone()).await?) })
-            .await?
-            .ok_or(Error::NoSuchBucket)?;
+        // A page of the chain's may be empty though more follow: uploads that were closed cost as much as others.
+        let view = loop {
+            let view = self
+                .patiently(|| async { Ok(self.shared.chain.list_uploads(query.clone()).await?) })
+                .await?
+                .ok_or(Error::NoSuchBucket)?;
+            match &view.next {
+                Some(next) if view.uploads.is_empty() => {
+                    query.after = List::new(vec![next.clone()]).expect("one");
+                }
+                _ => break view,
+            }
+        };
         let uploads =
             view.uploads.into_iter().map(|(entry, sealed)| Ok(self.unseal_upload(entry, &sealed)?.0));
-        Ok(UploadsPage { uploads: uploads.collect::<Result<_, Error>>()?, more: view.more })
+        Ok(UploadsPage { uploads: uploads.collect::<Result<_, Error>>()?, more: view.next.is_some() })
     }
 
     /// One page of an open upload's parts with numbers greater than `after`. Errors: `NoSuchUpload`.

@@ -51,12 +51,7 @@ impl<E: Context> Vault<E> {
 
     /// What the version holds, to ordinary eyes.
     pub(crate) async fn version_view(&self, place: &Place, version: VersionId) -> Result<HeadView, Error> {
-        let NamedView { in_bucket, hidden, view } = self.named_view(place, version).await?;
-        Ok(match (in_bucket, hidden) {
-            (false, _) => HeadView::NoBucket,
-            (true, true) => HeadView::Absent,
-            (true, false) => view,
-        })
+        Ok(shown(version, self.named_view(place, version).await?))
     }
 
     /// The object's bytes in `range`, as far as the object goes. Errors of the stream: `Damaged`, `Overloaded`,
@@ -107,5 +102,45 @@ impl<E: Context> Vault<E> {
         let intent = Intent::of(put).requiring(condition.on(place));
         let Written { version, time_ms, transaction } = written(&self.commit(intent).await?);
         Ok(Deleted { marker: version, time_ms, transaction })
+    }
+}
+
+/// The version to ordinary eyes: not when it is hidden, nor when it is of an earlier life of its bucket, where no listing
+/// shows it and nobody could hide it.
+fn shown(version: VersionId, named: NamedView) -> HeadView {
+    let NamedView { life, hidden, view } = named;
+    match life {
+        None => HeadView::NoBucket,
+        Some(created) if hidden || version <= created => HeadView::Absent,
+        Some(_) => view,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proof::{TenantId, entry::VersionEntry, entry::VersionKind};
+
+    #[test]
+    fn versions_are_shown_in_the_life_they_are_of() {
+        let at = |height| VersionId { height, index: 0, operation: 0 };
+        let entry = VersionEntry {
+            tenant: TenantId([7; 16]),
+            place: Place { bucket: "bucket".parse().unwrap(), key: "key".parse().unwrap() },
+            version: at(5),
+            time_ms: 5,
+            kind: VersionKind::Marker,
+        };
+        let view = HeadView::Marker(entry);
+        for (life, hidden, expected) in [
+            (Some(at(4)), false, view.clone()),
+            (Some(at(4)), true, HeadView::Absent),
+            (Some(at(6)), false, HeadView::Absent),
+            (None, false, HeadView::NoBucket),
+            (None, true, HeadView::NoBucket),
+        ] {
+            let named = NamedView { life, hidden, view: view.clone() };
+            assert_eq!(shown(at(5), named), expected, "{life:?} {hidden}");
+        }
     }
 }

@@ -6,10 +6,16 @@ use crate::{
 };
 use chain::client::{CurrentView, HeadView};
 use proof::{VersionId, transaction::Place};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// How long a moment that has just come is waited for, until no more blocks can have its time.
+const SETTLE_WAIT: Duration = Duration::from_secs(5);
+/// Wait between looks.
+const SETTLE_PAUSE: Duration = Duration::from_millis(200);
 
 impl<E: Context> Vault<E> {
-    /// The height of the block that was the newest at a moment. Errors: `NotYet`.
+    /// The height of the block that was the newest at a moment. It stays so: a moment is over when a block has a later time,
+    /// which is waited for a little. Errors: `NotYet`.
     pub async fn height_at(&self, moment: Moment) -> Result<u64, Error> {
         let chain = &self.shared.chain;
         match moment {
@@ -22,10 +28,27 @@ impl<E: Context> Vault<E> {
                 if u128::from(time_ms) > now.as_millis() {
                     return Err(Error::NotYet);
                 }
+                self.settled(time_ms).await?;
                 let block = self.patiently(|| async { Ok(chain.moment(time_ms).await?) }).await?;
                 // Before its first block a network held nothing, as after block zero.
                 Ok(block.map_or(0, |block| block.height))
             }
+        }
+    }
+
+    /// Waits until no block can have this time any more. This gateway's clock does not tell: the nodes' may be behind it.
+    async fn settled(&self, time_ms: u64) -> Result<(), Error> {
+        let shared = &self.shared;
+        let deadline = shared.context.current() + SETTLE_WAIT;
+        loop {
+            let tip = self.patiently(|| async { Ok(shared.chain.tip().await?) }).await?;
+            if tip.header.time_ms > time_ms {
+                return Ok(());
+            }
+            if shared.context.current() >= deadline {
+                return Err(Error::NotYet);
+            }
+            self.pause(SETTLE_PAUSE).await;
         }
     }
 

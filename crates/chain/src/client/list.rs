@@ -21,12 +21,15 @@ impl<E: Context> Client<E> {
     /// A page as of a height, which a quorum has applied, or as of now: at the height given with it.
     pub(super) async fn page(&self, listing: Listing, at: Option<u64>) -> Result<PageAnswer, ReadError> {
         let deadline = self.read_deadline();
-        let height = match at {
-            Some(height) => height,
-            None => self.read_tip(deadline).await?.header.height,
+        let (height, tip) = match at {
+            Some(height) if !listing.is_walk() => (height, height),
+            at => {
+                let tip = self.read_tip(deadline).await?.header.height;
+                (at.unwrap_or(tip), tip.max(at.unwrap_or(tip)))
+            }
         };
         loop {
-            let failed = match self.agree(&listing, height, deadline).await {
+            let failed = match self.agree(&listing, height, tip, deadline).await {
                 Ok(page) => return Ok(page),
                 Err(failed) => failed,
             };
@@ -38,6 +41,7 @@ impl<E: Context> Client<E> {
         &self,
         listing: &Listing,
         height: u64,
+        tip: u64,
         deadline: SystemTime,
     ) -> Result<PageAnswer, ReadError> {
         let peers = &self.shared.peers;
@@ -52,7 +56,8 @@ impl<E: Context> Client<E> {
             }
             for (node, ask) in agreement.asks() {
                 let digest_only = ask == Ask::Digest;
-                let request = Request::List(ListRequest { listing: listing.clone(), height, digest_only });
+                let listing = listing.clone();
+                let request = Request::List(ListRequest { listing, height, tip, digest_only });
                 calls.ask(node, ask, Message::new(&request), Some(peers.hedge_after(node)));
             }
             let (node, ask, answer) = match calls.next().await {
@@ -176,14 +181,15 @@ pub(super) fn moment(answer: PageAnswer) -> Result<Option<MomentView>, ReadError
 }
 
 pub(super) fn uploads(answer: PageAnswer) -> Result<Option<UploadsView>, ReadError> {
-    let UploadsPage { uploads, more } = match answer.page {
+    let UploadsPage { uploads, next } = match answer.page {
         Page::NoSuch => return Ok(None),
         Page::Uploads(page) => page,
         _ => return Err(differs()),
     };
     let uploads = uploads.into_inner().into_iter();
     let uploads = uploads.map(|upload| (upload.entry, upload.sealed.bytes().clone())).collect();
-    Ok(Some(UploadsView { height: answer.height, uploads, more }))
+    let next = next.into_inner().pop();
+    Ok(Some(UploadsView { height: answer.height, uploads, next }))
 }
 
 pub(super) fn parts(answer: PageAnswer) -> Result<Option<PartsView>, ReadError> {

@@ -233,7 +233,7 @@ pub(super) fn version(
         }
         Some(_) => return Err(Fault::Record.into()),
     };
-    Ok(NamedView { in_bucket: bucket.is_some(), hidden, view })
+    Ok(NamedView { life: bucket.map(|bucket| bucket.created), hidden, view })
 }
 
 /// The version that a record names, if what came with it is that.

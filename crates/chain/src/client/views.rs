@@ -1,6 +1,6 @@
 //! What the client gives: all of it verified, or agreed on by more nodes than can be faulty.
 
-use crate::protocol::{After, AfterVersion, StatusAnswer};
+use crate::protocol::{After, AfterUpload, AfterVersion, StatusAnswer};
 use bytes::Bytes;
 use proof::{
     BucketName, Digest, Manifest, PublicKey, Signature, Transaction, VersionId,
@@ -52,8 +52,8 @@ pub enum HeadView {
 /// What a key holds under a version's id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedView {
-    /// Whether the bucket is there now.
-    pub in_bucket: bool,
+    /// Where the bucket's present life began, if it is there now. The version may be of an earlier one.
+    pub life: Option<VersionId>,
     /// Whether the version is hidden now.
     pub hidden: bool,
     /// The version. Never [`HeadView::NoBucket`].
@@ -194,8 +194,8 @@ pub struct UploadsView {
     pub height: u64,
     /// The uploads with their sealed bodies, by key, then id.
     pub uploads: Vec<(UploadEntry, Bytes)>,
-    /// Whether more follow.
-    pub more: bool,
+    /// Where the next page begins, if more may follow. A page may be empty and yet not the last.
+    pub next: Option<AfterUpload>,
 }
 
 /// A page of an upload's parts at one height.

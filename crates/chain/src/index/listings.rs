@@ -3,13 +3,13 @@
 use super::{
     attached,
     layout::*,
-    objects::limit,
+    objects::{limit, text},
     payload,
-    store::{Step, Store, StoreError},
+    store::{Bounds, Step, Store, StoreError},
 };
 use crate::protocol::{
-    BucketsPage, BucketsQuery, ListedBucket, ListedPart, NamedUpload, PAGE_BYTES, Page, PartsPage,
-    PartsQuery, UploadsPage, UploadsQuery,
+    AfterUpload, BucketsPage, BucketsQuery, ListedBucket, ListedPart, NamedUpload, PAGE_BYTES, Page,
+    PartsPage, PartsQuery, UploadsPage, UploadsQuery,
 };
 use proof::{
     BucketName, TenantId, UploadId, VersionId,
@@ -82,34 +82,54 @@ pub(super) fn buckets<S: Store>(store: &S, query: &BucketsQuery, height: u64) ->
     Ok(Page::Buckets(BucketsPage { buckets, more }))
 }
 
-/// A page of the uploads that were open at `height`.
-pub(super) fn uploads<S: Store>(store: &S, query: &UploadsQuery, height: u64) -> Result<Page, StoreError> {
+/// A page of the uploads that were open at a height. It ends when it is full, or after so many uploads: those that were
+/// closed stay among the rows.
+pub(super) fn uploads<S: Store>(store: &S, query: &UploadsQuery, bounds: Bounds) -> Result<Page, StoreError> {
+    let Bounds { height, tip, examined_max } = bounds;
     let Some((created, _)) = bucket_created(store, &query.tenant, &query.bucket, height)? else {
         return Ok(Page::NoSuch);
     };
     let root = Key::new(UPLOADS_BY_KEY).tenant(&query.tenant).bucket(&query.bucket);
     let within = root.clone().key_prefix(&query.prefix);
     let from = match query.after.first() {
-        None => root.done(),
-        Some(after) => root.key(&after.key).upload(&after.upload).raw(&[0]).done(),
+        None => root.clone().done(),
+        Some(after) => root.clone().key(&after.key).upload(&after.upload).raw(&[0]).done(),
     };
     let from = from.max(within.clone().done());
     let mut page = Filling::new(query.limit);
+    let (mut examined, mut last) = (0, query.after.first().cloned());
     store.scan(&from, &within.past(), &mut |row, value| {
         let opened: VersionId = decode(value)?;
-        if opened.height > height || opened < created {
+        if opened.height > tip {
             return Ok(Step::Next);
         }
-        let upload = row.last_chunk().map(|id| UploadId(*id)).ok_or(StoreError::Damaged("short key"))?;
+        if examined == examined_max {
+            page.more = true;
+            return Ok(Step::Stop);
+        }
+        examined += 1;
+        let (of_key, id) = row.split_last_chunk().ok_or(StoreError::Damaged("short key"))?;
+        let (key, upload) = (unescape(&of_key[root.len()..])?, UploadId(*id));
+        let here = AfterUpload { key: text(&key)?, upload };
+        if opened.height > height || opened < created {
+            last = Some(here);
+            return Ok(Step::Next);
+        }
         if is_closed(store, &query.tenant, &upload, height)? {
+            last = Some(here);
             return Ok(Step::Next);
         }
         let row = store.get(&Key::new(UPLOADS).tenant(&query.tenant).upload(&upload).done())?;
         let named: NamedUpload = decode(&row.ok_or(StoreError::Damaged("upload"))?)?;
-        Ok(if page.add(named) { Step::Next } else { Step::Stop })
+        if !page.add(named) {
+            return Ok(Step::Stop);
+        }
+        last = Some(here);
+        Ok(Step::Next)
     })?;
     let (uploads, more) = page.done();
-    Ok(Page::Uploads(UploadsPage { uploads, more }))
+    let next = List::new(last.filter(|_| more).into_iter().collect()).expect("one at the most");
+    Ok(Page::Uploads(UploadsPage { uploads, next }))
 }
 
 fn is_closed<S: Store>(

@@ -7,6 +7,10 @@
 //! Rows are kept per version and position, never overwritten, so every read can be *as of* any height up to the
 //! index's: it leaves out what is newer. Such a read gives the same on every node that has got so far, which is what
 //! lets gateways compare pages between nodes.
+//!
+//! What is left out costs work too, and the work of a page is bounded. So what is newer than the height asked for counts,
+//! but only up to a height that is given with it: what is newer than that too, nodes have more or less of. It is not
+//! much where that height is recent, which [`Query`](crate::query::Query) sees to.
 
 mod annotations;
 mod disk;
@@ -39,6 +43,7 @@ use proof::{
     transaction::{Attachment, Body, Operation, Payload, Place},
     wire::{Encode, FixedSize as _, List},
 };
+use store::Bounds;
 
 /// The index over rows in `S`. Clones share it.
 #[derive(Clone)]
@@ -64,6 +69,9 @@ pub enum ApplyError {
 }
 
 type Rows = Vec<(Vec<u8>, Bytes)>;
+
+/// Keys, rows or uploads that one page looks at.
+const EXAMINED_MAX: usize = 10_000;
 
 impl<S: Store> Index<S> {
     /// The index in `store`, as far as it got.
@@ -174,19 +182,24 @@ impl<S: Store> Index<S> {
         Ok(found)
     }
 
-    /// A page as of `height`.
+    /// A page as of `height`. What is newer counts as work up to the height `tip`.
     ///
     /// # Panics
     ///
-    /// If the index has not got to that height.
-    pub fn page(&self, listing: &Listing, height: u64) -> Result<Page, StoreError> {
-        assert!(height <= self.height(), "a page is read as of a height that was applied");
+    /// If `tip` is below `height`, or the index has not got to it.
+    pub fn page(&self, listing: &Listing, height: u64, tip: u64) -> Result<Page, StoreError> {
+        self.page_within(listing, Bounds { height, tip, examined_max: EXAMINED_MAX })
+    }
+
+    fn page_within(&self, listing: &Listing, bounds: Bounds) -> Result<Page, StoreError> {
+        let Bounds { height, tip, .. } = bounds;
+        assert!(height <= tip && tip <= self.height(), "a page is read as of a height that was applied");
         match listing {
             Listing::Buckets(query) => listings::buckets(&self.store, query, height),
-            Listing::Objects(query) => objects::page(&self.store, query, height),
-            Listing::Uploads(query) => listings::uploads(&self.store, query, height),
+            Listing::Objects(query) => objects::page(&self.store, query, bounds),
+            Listing::Uploads(query) => listings::uploads(&self.store, query, bounds),
             Listing::Parts(query) => listings::parts(&self.store, query, height),
-            Listing::Versions(query) => versions::page(&self.store, query, height),
+            Listing::Versions(query) => versions::page(&self.store, query, bounds),
             Listing::Current(of) => versions::current(&self.store, of, height),
             Listing::Moment(time_ms) => moments::page(&self.store, *time_ms, height),
             Listing::Annotation(query) => annotations::page(&self.store, query, height),

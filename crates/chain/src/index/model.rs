@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::protocol::{
-    After, AfterUpload, AfterVersion, BucketsQuery, KeyText, ObjectsQuery, PartsQuery, TenantPlace,
-    UploadsQuery, VersionsQuery, key_text,
+    After, AfterVersion, BucketsQuery, KeyText, ObjectsQuery, PartsQuery, TenantPlace, UploadsQuery,
+    VersionsQuery,
 };
 use ledger::Refusal;
 use proof::{
-    BucketName, Committee, Genesis, ObjectKey, PublicKey, Signature, Transaction,
+    BucketName, Committee, Genesis, PublicKey, Signature, Transaction,
     transaction::{
         AbortUpload, CompleteUpload, CreateBucket, CreateUpload, DeleteBucket, HideVersion, PutMarker,
         PutPart, PutVersion, Succession, UndeleteBucket, UnhideVersion,
@@ -17,7 +17,10 @@ use proof::{
 use proptest::{prelude::*, sample::Index as Choice};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 const TENANT: TenantId = TenantId([7; 16]);
@@ -364,8 +367,12 @@ impl History {
     }
 
     fn apply_to<S: Store>(&self, index: &Index<S>) {
+        self.apply_until(index, u64::MAX);
+    }
+
+    fn apply_until<S: Store>(&self, index: &Index<S>, last: u64) {
         let genesis = genesis();
-        for (height, (transactions, outcomes)) in (1..).zip(&self.blocks) {
+        for (height, (transactions, outcomes)) in (1..=last).zip(&self.blocks) {
             let block = BlockContext { genesis: &genesis, network: Digest::ZERO, height, time_ms: height };
             index.apply(&block, transactions, outcomes).unwrap();
         }
@@ -385,6 +392,21 @@ struct Question {
     after: String,
     limit: u16,
     height: usize,
+    /// How far beyond the height there is work that counts.
+    ahead: u64,
+    examined_max: usize,
+}
+
+impl Question {
+    fn bounds<S: Store>(&self, index: &Index<S>, height: u64) -> Bounds {
+        let tip = (height + self.ahead).min(index.height());
+        Bounds { height, tip, examined_max: self.examined_max }
+    }
+}
+
+/// As pages are read of what is current.
+fn now<S: Store>(index: &Index<S>) -> Bounds {
+    Bounds { height: index.height(), tip: index.height(), examined_max: EXAMINED_MAX }
 }
 
 fn question() -> impl Strategy<Value = Question> {
@@ -392,14 +414,17 @@ fn question() -> impl Strategy<Value = Question> {
     let delimiter =
         prop_oneof![2 => Just(""), 4 => Just("/"), 1 => Just("a"), 1 => Just("//"), 1 => Just("\0")];
     let after = prop_oneof![2 => Just(String::new()), 1 => text()];
-    (0..3u8, prefix, delimiter, after, 1..6u16, any::<usize>()).prop_map(
-        |(bucket, prefix, delimiter, after, limit, height)| Question {
+    let bounds = (0..4u64, 2..12usize);
+    (0..3u8, prefix, delimiter, after, 1..6u16, any::<usize>(), bounds).prop_map(
+        |(bucket, prefix, delimiter, after, limit, height, (ahead, examined_max))| Question {
             bucket,
             prefix,
             delimiter: delimiter.to_owned(),
             after,
             limit,
             height,
+            ahead,
+            examined_max,
         },
     )
 }
@@ -428,7 +453,7 @@ fn expected(objects: &BTreeMap<String, VersionId>, question: &Question) -> Vec<L
 }
 
 /// Reads a listing page by page.
-fn listed<S: Store>(index: &Index<S>, question: &Question, height: u64) -> Option<Vec<Line>> {
+fn listed<S: Store>(index: &Index<S>, question: &Question, bounds: Bounds) -> Option<Vec<Line>> {
     let mut query = ObjectsQuery {
         tenant: TENANT,
         bucket: bucket(question.bucket),
@@ -443,7 +468,7 @@ fn listed<S: Store>(index: &Index<S>, question: &Question, height: u64) -> Optio
     };
     let mut lines = Vec::new();
     loop {
-        let page = match index.page(&Listing::Objects(query.clone()), height).unwrap() {
+        let page = match index.page_within(&Listing::Objects(query.clone()), bounds).unwrap() {
             Page::NoSuch => return None,
             Page::Objects(page) => page,
             other => panic!("{other:?}"),
@@ -458,11 +483,7 @@ fn listed<S: Store>(index: &Index<S>, question: &Question, height: u64) -> Optio
             of_page.push((object.entry.place.key.to_string(), Some(object.entry.version)));
         }
         of_page.sort();
-        assert!(of_page.len() <= usize::from(question.limit));
-        assert!(
-            page.next.is_empty() || of_page.len() == usize::from(question.limit),
-            "a short page is the last"
-        );
+        assert!(of_page.len() <= usize::from(question.limit).min(bounds.examined_max));
         lines.extend(of_page);
         match page.next.first() {
             Some(next) => query.after = next.clone(),
@@ -471,12 +492,47 @@ fn listed<S: Store>(index: &Index<S>, question: &Question, height: u64) -> Optio
     }
 }
 
+/// A node that has got as far as the tip gives the same pages as one that has got further.
+fn check_agreement<S: Store>(index: &Index<S>, history: &History, question: &Question, height: u64) {
+    let bounds = question.bounds(index, height);
+    let behind = Index::open(Memory::default()).unwrap();
+    history.apply_until(&behind, bounds.tip);
+    let (tenant, bucket, prefix) = (TENANT, bucket(question.bucket), key_or_text(&question.prefix));
+    let (limit, delimiter) = (question.limit, key_or_text(&question.delimiter));
+    for listing in [
+        Listing::Objects(ObjectsQuery {
+            tenant,
+            bucket: bucket.clone(),
+            prefix: prefix.clone(),
+            delimiter: delimiter.clone(),
+            after: After::Start,
+            limit,
+        }),
+        Listing::Versions(VersionsQuery {
+            tenant,
+            bucket: bucket.clone(),
+            prefix: prefix.clone(),
+            delimiter,
+            after: AfterVersion::Start,
+            limit,
+            hidden: false,
+            exact: false,
+        }),
+        Listing::Uploads(UploadsQuery { tenant, bucket, prefix, after: List::default(), limit }),
+    ] {
+        let pages = [index.page_within(&listing, bounds), behind.page_within(&listing, bounds)];
+        let [ahead, behind] = pages.map(Result::unwrap);
+        assert_eq!(ahead, behind, "{listing:?} {bounds:?}");
+    }
+}
+
 fn check_objects<S: Store>(index: &Index<S>, history: &History, questions: &[Question]) {
     for question in questions {
         let height = (question.height % (history.blocks.len() + 1)) as u64;
         let objects = history.model.objects(&bucket(question.bucket), height);
         let expected = objects.map(|objects| expected(&objects, question));
-        assert_eq!(listed(index, question, height), expected, "{question:?} at {height}");
+        let bounds = question.bounds(index, height);
+        assert_eq!(listed(index, question, bounds), expected, "{question:?} at {height}");
     }
 }
 
@@ -508,7 +564,7 @@ fn expected_versions(model: &Model, question: &Question, height: u64, all: bool)
 fn listed_versions<S: Store>(
     index: &Index<S>,
     question: &Question,
-    height: u64,
+    bounds: Bounds,
     hidden: bool,
 ) -> Option<Vec<VersionLine>> {
     let mut query = VersionsQuery {
@@ -526,7 +582,7 @@ fn listed_versions<S: Store>(
     };
     let mut lines = Vec::new();
     loop {
-        let page = match index.page(&Listing::Versions(query.clone()), height).unwrap() {
+        let page = match index.page_within(&Listing::Versions(query.clone()), bounds).unwrap() {
             Page::NoSuch => return None,
             Page::Versions(page) => page,
             other => panic!("{other:?}"),
@@ -555,7 +611,8 @@ fn listed_versions<S: Store>(
 fn check_versions<S: Store>(index: &Index<S>, model: &Model, question: &Question, height: u64) {
     for all in [false, true] {
         let expected = expected_versions(model, question, height, all);
-        assert_eq!(listed_versions(index, question, height, all), expected, "{question:?} at {height}");
+        let bounds = question.bounds(index, height);
+        assert_eq!(listed_versions(index, question, bounds, all), expected, "{question:?} at {height}");
     }
     for (place, ..) in &model.versions {
         let of = TenantPlace { tenant: TENANT, place: place.clone() };
@@ -565,7 +622,11 @@ fn check_versions<S: Store>(index: &Index<S>, model: &Model, question: &Question
                 Page::Current(List::new(current.map(|(version, _)| version).into_iter().collect()).unwrap())
             }
         };
-        assert_eq!(index.page(&Listing::Current(of), height).unwrap(), expected, "{place:?} at {height}");
+        assert_eq!(
+            index.page(&Listing::Current(of), height, height).unwrap(),
+            expected,
+            "{place:?} at {height}"
+        );
     }
 }
 
@@ -573,7 +634,9 @@ fn check_versions<S: Store>(index: &Index<S>, model: &Model, question: &Question
 fn check_moments<S: Store>(index: &Index<S>, history: &History, time_ms: u64, height: u64) {
     let filled = |at: &u64| !history.blocks[*at as usize - 1].0.is_empty();
     let expected = (1..=time_ms.min(height)).rev().find(filled);
-    let Page::Moment(moment) = index.page(&Listing::Moment(time_ms), height).unwrap() else { panic!() };
+    let Page::Moment(moment) = index.page(&Listing::Moment(time_ms), height, height).unwrap() else {
+        panic!()
+    };
     assert_eq!(moment.first().map(|moment| (moment.height, moment.time_ms)), expected.map(|at| (at, at)));
 }
 
@@ -581,7 +644,8 @@ fn check_buckets<S: Store>(index: &Index<S>, model: &Model, height: u64) {
     let mut query = BucketsQuery { tenant: TENANT, after: Octets::default(), limit: 1 };
     let mut listed = Vec::new();
     loop {
-        let Page::Buckets(page) = index.page(&Listing::Buckets(query.clone()), height).unwrap() else {
+        let Page::Buckets(page) = index.page(&Listing::Buckets(query.clone()), height, height).unwrap()
+        else {
             panic!()
         };
         listed.extend(page.buckets.iter().map(|listed| (listed.bucket.to_string(), listed.created)));
@@ -591,10 +655,11 @@ fn check_buckets<S: Store>(index: &Index<S>, model: &Model, height: u64) {
     assert_eq!(listed, model.buckets(height));
 }
 
-fn check_uploads<S: Store>(index: &Index<S>, model: &Model, number: u8, prefix: &str, height: u64) {
+fn check_uploads<S: Store>(index: &Index<S>, model: &Model, question: &Question, height: u64) {
+    let (prefix, bounds) = (&question.prefix, question.bounds(index, height));
     let mut query = UploadsQuery {
         tenant: TENANT,
-        bucket: bucket(number),
+        bucket: bucket(question.bucket),
         prefix: key_or_text(prefix),
         after: List::default(),
         limit: 2,
@@ -602,7 +667,7 @@ fn check_uploads<S: Store>(index: &Index<S>, model: &Model, number: u8, prefix: 
     let mut listed: Vec<(String, UploadId)> = Vec::new();
     let expected = model.uploads(&query.bucket, height);
     loop {
-        let page = match index.page(&Listing::Uploads(query.clone()), height).unwrap() {
+        let page = match index.page_within(&Listing::Uploads(query.clone()), bounds).unwrap() {
             Page::NoSuch => return assert_eq!(expected, None),
             Page::Uploads(page) => page,
             other => panic!("{other:?}"),
@@ -611,12 +676,13 @@ fn check_uploads<S: Store>(index: &Index<S>, model: &Model, number: u8, prefix: 
             assert_eq!(Attachment::of(sealed), entry.sealed);
             listed.push((entry.place.key.to_string(), entry.upload));
         }
-        let Some((key, upload)) = listed.last().filter(|_| page.more) else { break };
-        let after = AfterUpload { key: key_text(&key.parse::<ObjectKey>().unwrap()), upload: *upload };
-        query.after = List::new(vec![after]).unwrap();
+        if page.next.is_empty() {
+            break;
+        }
+        query.after = page.next;
     }
     let within = |uploads: Vec<(String, UploadId)>| {
-        uploads.into_iter().filter(|(key, _)| key.starts_with(prefix)).collect::<Vec<_>>()
+        uploads.into_iter().filter(|(key, _)| key.starts_with(prefix.as_str())).collect::<Vec<_>>()
     };
     assert_eq!(Some(listed), expected.map(within));
 }
@@ -625,7 +691,9 @@ fn check_parts<S: Store>(index: &Index<S>, model: &Model, upload: UploadId, heig
     let mut query = PartsQuery { tenant: TENANT, upload, after: 0, limit: 2, payloads: true };
     let mut listed = BTreeMap::new();
     loop {
-        let Page::Parts(page) = index.page(&Listing::Parts(query.clone()), height).unwrap() else { panic!() };
+        let Page::Parts(page) = index.page(&Listing::Parts(query.clone()), height, height).unwrap() else {
+            panic!()
+        };
         for part in page.parts.iter() {
             assert_eq!(Attachment::of(&part.payload[0]), *payload(&part.entry.body));
             listed.insert(part.entry.number, part.entry.version);
@@ -646,10 +714,11 @@ fn check<S: Store>(store: S, acts: &[Act], questions: &[Question]) {
     check_objects(&index, &history, questions);
     for question in questions {
         let height = (question.height % (history.blocks.len() + 1)) as u64;
+        check_agreement(&index, &history, question, height);
         check_buckets(&index, &history.model, height);
         check_versions(&index, &history.model, question, height);
         check_moments(&index, &history, u64::from(question.limit) * 3, height);
-        check_uploads(&index, &history.model, question.bucket, &question.prefix, height);
+        check_uploads(&index, &history.model, question, height);
         // Closed ones too.
         let opened = history.model.uploads.iter().filter(|(_, _, opened)| opened.height <= height);
         opened.for_each(|(_, upload, _)| check_parts(&index, &history.model, *upload, height));
@@ -696,25 +765,39 @@ fn a_gap_is_refused_and_a_repetition_ignored() {
     assert_eq!(index.height(), 1);
 }
 
+/// Counts the rows that it shows.
+#[derive(Clone)]
+pub(super) struct Counting(Memory, Arc<AtomicUsize>);
+
+impl Counting {
+    pub(super) fn over(memory: Memory) -> Self {
+        Self(memory, Arc::default())
+    }
+
+    /// The rows shown since this was asked before.
+    pub(super) fn count(&self) -> usize {
+        self.1.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl Store for Counting {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.0.get(key)
+    }
+    fn scan(&self, from: &[u8], until: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.0.scan(from, until, &mut |key, value| {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            visit(key, value)
+        })
+    }
+    fn commit(&self, rows: Vec<(Vec<u8>, Bytes)>) -> Result<(), StoreError> {
+        self.0.commit(rows)
+    }
+}
+
 /// Seeks, not scans: a listing of many keys under few prefixes must not look at them all.
 #[test]
 fn common_prefixes_are_leapt_over() {
-    #[derive(Clone)]
-    struct Counting(Memory, Arc<std::sync::atomic::AtomicUsize>);
-    impl Store for Counting {
-        fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-            self.0.get(key)
-        }
-        fn scan(&self, from: &[u8], until: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
-            self.0.scan(from, until, &mut |key, value| {
-                self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                visit(key, value)
-            })
-        }
-        fn commit(&self, rows: Vec<(Vec<u8>, Bytes)>) -> Result<(), StoreError> {
-            self.0.commit(rows)
-        }
-    }
     let mut acts = Vec::new();
     for prefix in 0..20 {
         acts.extend((0..200).map(|key| Act::Put(0, format!("{prefix:02}/{key:03}"))));
@@ -723,7 +806,7 @@ fn common_prefixes_are_leapt_over() {
     // Many versions of one key are leapt over too.
     acts.extend((0..500).map(|_| Act::Put(0, "00/000".to_owned())));
     let history = History::of(&acts);
-    let store = Counting(Memory::default(), Arc::default());
+    let store = Counting::over(Memory::default());
     let index = Index::open(store.clone()).unwrap();
     history.apply_to(&index);
     let question = |delimiter: &str| Question {
@@ -733,12 +816,98 @@ fn common_prefixes_are_leapt_over() {
         after: String::new(),
         limit: 1000,
         height: 1,
+        ahead: 0,
+        examined_max: EXAMINED_MAX,
     };
-    let height = index.height();
-    store.1.store(0, std::sync::atomic::Ordering::Relaxed);
-    assert_eq!(listed(&index, &question("/"), height).unwrap().len(), 20);
-    assert!(store.1.load(std::sync::atomic::Ordering::Relaxed) < 100);
-    store.1.store(0, std::sync::atomic::Ordering::Relaxed);
-    assert_eq!(listed(&index, &question(""), height).unwrap().len(), 4000);
-    assert!(store.1.load(std::sync::atomic::Ordering::Relaxed) < 4100);
+    let bounds = now(&index);
+    store.count();
+    assert_eq!(listed(&index, &question("/"), bounds).unwrap().len(), 20);
+    assert!(store.count() < 100);
+    assert_eq!(listed(&index, &question(""), bounds).unwrap().len(), 4000);
+    assert!(store.count() < 4100);
+}
+
+/// What is newer than a page, hidden or closed is not listed, but it is work.
+#[test]
+fn the_work_of_a_page_is_bounded() {
+    const MANY: u64 = 50_000;
+    let mut history = History::of(&[]);
+    let early = history.blocks.len() as u64;
+    for at in 0..MANY {
+        history.act(&Act::Put(0, format!("newer/{at:05}")));
+        history.act(&Act::Open(1, format!("closed/{at:05}")));
+        let (_, upload, opened) = history.model.uploads.last().unwrap().clone();
+        assert_eq!(opened, VersionId { operation: 0, ..opened });
+        history.push(Operation::AbortUpload(AbortUpload { upload }), vec![]);
+        if at % 1000 == 999 {
+            history.seal();
+        }
+    }
+    history.act(&Act::Open(1, "open".to_owned()));
+    history.seal();
+    let store = Counting::over(Memory::default());
+    let index = Index::open(store.clone()).unwrap();
+    history.apply_to(&index);
+    let (tip, nothing) = (index.height(), KeyText::default());
+    let objects = |after| {
+        Listing::Objects(ObjectsQuery {
+            tenant: TENANT,
+            bucket: bucket(0),
+            prefix: nothing.clone(),
+            delimiter: nothing.clone(),
+            after,
+            limit: 1000,
+        })
+    };
+    let versions = |after| {
+        Listing::Versions(VersionsQuery {
+            tenant: TENANT,
+            bucket: bucket(0),
+            prefix: nothing.clone(),
+            delimiter: nothing.clone(),
+            after,
+            limit: 1000,
+            hidden: true,
+            exact: false,
+        })
+    };
+    let uploads = |after| {
+        let (tenant, bucket, prefix) = (TENANT, bucket(1), nothing.clone());
+        Listing::Uploads(UploadsQuery { tenant, bucket, prefix, after, limit: 1000 })
+    };
+    store.count();
+    let page = |listing: &Listing, height| {
+        let page = index.page(listing, height, tip).unwrap();
+        let count = store.count();
+        assert!(count <= EXAMINED_MAX + 10, "{count} rows");
+        page
+    };
+    let (mut pages, mut after) = (0, After::Start);
+    while let Page::Objects(of) = page(&objects(after), early) {
+        pages += 1;
+        assert!(of.objects.is_empty() && of.prefixes.is_empty());
+        let Some(next) = of.next.first() else { break };
+        after = next.clone();
+    }
+    assert_eq!(pages, 5);
+    let (mut pages, mut after) = (0, AfterVersion::Start);
+    while let Page::Versions(of) = page(&versions(after), early) {
+        pages += 1;
+        assert!(of.versions.is_empty());
+        let Some(next) = of.next.first() else { break };
+        after = next.clone();
+    }
+    assert_eq!(pages, 5);
+    for (height, open) in [(early, 0), (tip, 1)] {
+        let (mut pages, mut after, mut found) = (0, List::default(), 0);
+        while let Page::Uploads(of) = page(&uploads(after), height) {
+            pages += 1;
+            found += of.uploads.len();
+            if of.next.is_empty() {
+                break;
+            }
+            after = of.next;
+        }
+        assert_eq!((pages, found), (6, open));
+    }
 }

@@ -3,13 +3,13 @@
 //! The rows of a key are visited newest first; the first that is not newer than the height asked for says what the key
 //! held then: a version, or which one became current when others were hidden. Everything else is leapt over: older versions, and all of a common prefix once one object in it is seen.
 //!
-//! A page ends when it is full and one more entry is known to follow, or after [`KEYS_EXAMINED_MAX`] keys: hidden keys
-//! cost as much as listed ones, and a page's work must be bounded. What counts is the same on every node.
+//! A page ends when it is full and one more entry is known to follow, or after so many keys: hidden keys, and those that
+//! are newer, cost as much as listed ones, and a page's work must be bounded. What counts is the same on every node.
 
 use super::{
     layout::*,
     listings::bucket_created,
-    store::{Step, Store, StoreError},
+    store::{Bounds, Step, Store, StoreError},
 };
 use crate::protocol::{
     After, KeyText, ListedObject, ObjectsPage, ObjectsQuery, PAGE_BYTES, PAGE_ENTRIES_MAX, Page,
@@ -20,14 +20,12 @@ use proof::{
     wire::{EncodeSize as _, List},
 };
 
-/// Keys that one page looks at.
-const KEYS_EXAMINED_MAX: usize = 10_000;
 /// Older versions of a key that are cheaper to step over than to seek past.
 const STEPS_MAX: usize = 4;
 
-/// A page of the objects that were current at `height`.
-pub(super) fn page<S: Store>(store: &S, query: &ObjectsQuery, height: u64) -> Result<Page, StoreError> {
-    let Some((created, _)) = bucket_created(store, &query.tenant, &query.bucket, height)? else {
+/// A page of the objects that were current at a height.
+pub(super) fn page<S: Store>(store: &S, query: &ObjectsQuery, bounds: Bounds) -> Result<Page, StoreError> {
+    let Some((created, _)) = bucket_created(store, &query.tenant, &query.bucket, bounds.height)? else {
         return Ok(Page::NoSuch);
     };
     let root = Key::new(VERSIONS).tenant(&query.tenant).bucket(&query.bucket);
@@ -38,7 +36,7 @@ pub(super) fn page<S: Store>(store: &S, query: &ObjectsQuery, height: u64) -> Re
         After::Prefix(text) => root.clone().key_prefix(text).past(),
     };
     let from = from.max(within.clone().done());
-    let mut walk = Walk::new(store, root, query, created, height);
+    let mut walk = Walk::new(store, root, query, created, bounds);
     store.scan(&from, &within.past(), &mut |row, value| walk.visit(row, value))?;
     Ok(Page::Objects(walk.page()))
 }
@@ -49,7 +47,7 @@ struct Walk<'a, S> {
     query: &'a ObjectsQuery,
     root: Key,
     created: VersionId,
-    height: u64,
+    bounds: Bounds,
     limit: usize,
     objects: Vec<ListedObject>,
     prefixes: Vec<KeyText>,
@@ -58,19 +56,21 @@ struct Walk<'a, S> {
     /// The row keys of the key examined last begin so.
     current: Vec<u8>,
     steps: usize,
+    /// Of this key newer rows were examined, and none that is not. Empty: of none.
+    newer: Vec<u8>,
     /// What was examined last: where the next page begins, should this one end.
     last: After,
     next: Option<After>,
 }
 
 impl<'a, S: Store> Walk<'a, S> {
-    fn new(store: &'a S, root: Key, query: &'a ObjectsQuery, created: VersionId, height: u64) -> Self {
+    fn new(store: &'a S, root: Key, query: &'a ObjectsQuery, created: VersionId, bounds: Bounds) -> Self {
         Self {
             store,
             query,
             root,
             created,
-            height,
+            bounds,
             limit: limit(query.limit),
             objects: Vec::new(),
             prefixes: Vec::new(),
@@ -78,6 +78,7 @@ impl<'a, S: Store> Walk<'a, S> {
             examined: 0,
             current: Vec::new(),
             steps: 0,
+            newer: Vec::new(),
             last: query.after.clone(),
             next: None,
         }
@@ -88,13 +89,21 @@ impl<'a, S: Store> Walk<'a, S> {
         if of_key == self.current {
             return Ok(self.step_over(of_key));
         }
-        if version.height > self.height {
-            return Ok(Step::Seek(Key::from(of_key).newest_first(&newest(self.height)).done()));
+        if version.height > self.bounds.tip {
+            return Ok(Step::Seek(Key::from(of_key).newest_first(&newest(self.bounds.tip)).done()));
         }
-        if self.examined == KEYS_EXAMINED_MAX {
+        let newer = std::mem::take(&mut self.newer);
+        if !newer.is_empty() && newer != of_key {
+            self.last = After::Key(text(&unescape(&newer[self.root.len()..])?)?);
+        }
+        if self.examined == self.bounds.examined_max {
             return Ok(self.stop());
         }
         self.examined += 1;
+        if version.height > self.bounds.height {
+            self.newer = of_key.to_vec();
+            return Ok(Step::Seek(Key::from(of_key).newest_first(&newest(self.bounds.height)).done()));
+        }
         self.current = of_key.to_vec();
         self.steps = 0;
 

@@ -33,6 +33,18 @@ pub enum Step {
     Stop,
 }
 
+/// As of when a page is read, and how much work it may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// The state after the block of this height is read.
+    pub(super) height: u64,
+    /// What is newer than `height`, up to this height, is left out as well, but counts as examined: nodes that have
+    /// got this far count alike.
+    pub(super) tip: u64,
+    /// A page ends when it has examined so much. Two at the least: what a key had later, and what it had then.
+    pub(super) examined_max: usize,
+}
+
 /// The rows cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

@@ -3,14 +3,14 @@
 //! Of the rows of a key, newest first, the first that is not newer than the height asked for says which version is
 //! current. Whether a version was hidden then, the newest row about it says that is not newer either.
 //!
-//! A page ends when it is full and one more entry is known to follow, or after [`ROWS_EXAMINED_MAX`] rows. It may end
+//! A page ends when it is full and one more entry is known to follow, or after so many rows. It may end
 //! amid the versions of a key, so that a key of any depth is listed in bounded steps.
 
 use super::{
     layout::*,
     listings::bucket_created,
     objects::{common_prefix, limit, text},
-    store::{Step, Store, StoreError},
+    store::{Bounds, Step, Store, StoreError},
 };
 use crate::protocol::{
     AfterPlace, AfterVersion, HiddenSince, KeyText, ListedVersion, PAGE_BYTES, Page, TenantPlace,
@@ -20,9 +20,6 @@ use proof::{
     VersionId,
     wire::{EncodeSize as _, List},
 };
-
-/// Rows that one page looks at.
-const ROWS_EXAMINED_MAX: usize = 10_000;
 
 /// The key's version that was current at `height`.
 pub(super) fn current<S: Store>(store: &S, of: &TenantPlace, height: u64) -> Result<Page, StoreError> {
@@ -62,9 +59,9 @@ fn after(place: VersionId, turn: &Turn) -> Option<VersionId> {
     }
 }
 
-/// A page of the versions that there were at `height`.
-pub(super) fn page<S: Store>(store: &S, query: &VersionsQuery, height: u64) -> Result<Page, StoreError> {
-    let Some((created, _)) = bucket_created(store, &query.tenant, &query.bucket, height)? else {
+/// A page of the versions that there were at a height.
+pub(super) fn page<S: Store>(store: &S, query: &VersionsQuery, bounds: Bounds) -> Result<Page, StoreError> {
+    let Some((created, _)) = bucket_created(store, &query.tenant, &query.bucket, bounds.height)? else {
         return Ok(Page::NoSuch);
     };
     let root = Key::new(VERSIONS).tenant(&query.tenant).bucket(&query.bucket);
@@ -82,7 +79,7 @@ pub(super) fn page<S: Store>(store: &S, query: &VersionsQuery, height: u64) -> R
         }
     };
     let from = from.max(within.clone().done());
-    let mut walk = Walk::new(store, root, query, created, height);
+    let mut walk = Walk::new(store, root, query, created, bounds);
     store.scan(&from, &within.past(), &mut |row, value| walk.visit(row, value))?;
     Ok(Page::Versions(walk.page()))
 }
@@ -93,7 +90,7 @@ struct Walk<'a, S> {
     query: &'a VersionsQuery,
     root: Key,
     created: VersionId,
-    height: u64,
+    bounds: Bounds,
     limit: usize,
     versions: Vec<ListedVersion>,
     prefixes: Vec<KeyText>,
@@ -109,13 +106,13 @@ struct Walk<'a, S> {
 }
 
 impl<'a, S: Store> Walk<'a, S> {
-    fn new(store: &'a S, root: Key, query: &'a VersionsQuery, created: VersionId, height: u64) -> Self {
+    fn new(store: &'a S, root: Key, query: &'a VersionsQuery, created: VersionId, bounds: Bounds) -> Self {
         Self {
             store,
             query,
             root,
             created,
-            height,
+            bounds,
             limit: limit(query.limit),
             versions: Vec::new(),
             prefixes: Vec::new(),
@@ -130,16 +127,20 @@ impl<'a, S: Store> Walk<'a, S> {
 
     fn visit(&mut self, row: &[u8], value: &[u8]) -> Result<Step, StoreError> {
         let (of_key, place) = split_version(row)?;
-        if place.height > self.height {
-            return Ok(Step::Seek(Key::from(of_key).newest_first(&newest(self.height)).done()));
+        if place.height > self.bounds.tip {
+            return Ok(Step::Seek(Key::from(of_key).newest_first(&newest(self.bounds.tip)).done()));
         }
-        if self.examined == ROWS_EXAMINED_MAX {
+        if self.examined == self.bounds.examined_max {
             return Ok(self.stop());
         }
         self.examined += 1;
         let key = unescape(&of_key[self.root.len()..])?;
         // Not the key alone, which a client could not tell from a common prefix.
         let here = AfterVersion::Place(AfterPlace { key: text(&key)?, version: place });
+        if place.height > self.bounds.height {
+            self.last = here;
+            return Ok(Step::Seek(Key::from(of_key).newest_first(&newest(self.bounds.height)).done()));
+        }
         if place < self.created {
             self.last = here;
             return Ok(Step::Seek(Key::from(of_key).past()));
@@ -173,7 +174,7 @@ impl<'a, S: Store> Walk<'a, S> {
         self.of_key = of_key.to_vec();
         let amid = matches!(&self.query.after, AfterVersion::Place(after) if *after.key == *key);
         self.current = match amid {
-            true => current_of(self.store, of_key, self.created, self.height)?,
+            true => current_of(self.store, of_key, self.created, self.bounds.height)?,
             false => after(place, turn),
         };
         Ok(())
@@ -183,7 +184,7 @@ impl<'a, S: Store> Walk<'a, S> {
     fn hidden(&self, of_key: &[u8], version: VersionId) -> Result<Option<HiddenSince>, StoreError> {
         let (_, names) = of_key.split_first().ok_or(StoreError::Damaged("short key"))?;
         let rows = Key::new(HIDDEN).raw(names).newest_first(&version);
-        let from = rows.clone().newest_first(&newest(self.height)).done();
+        let from = rows.clone().newest_first(&newest(self.bounds.height)).done();
         let mut since = None;
         self.store.scan(&from, &rows.past(), &mut |row, value| {
             let HiddenRow { hidden, time_ms } = decode(value)?;

@@ -92,7 +92,7 @@ fn versions(hidden: bool) -> VersionsQuery {
 async fn everything(network: &Network, client: &TestClient) {
     assert_eq!(client.head(TENANT, &place("a")).await.unwrap(), HeadView::NoBucket);
     assert_eq!(client.list(objects(""), None).await.unwrap(), None);
-    submit(network, client, (create("bucket"), vec![])).await.unwrap();
+    let created = submit(network, client, (create("bucket"), vec![])).await.unwrap().version(0);
     assert_eq!(client.bucket(TENANT, &"bucket".parse().unwrap()).await.unwrap().unwrap().live, 0);
     assert_eq!(client.head(TENANT, &place("a")).await.unwrap(), HeadView::Absent);
 
@@ -107,7 +107,7 @@ async fn everything(network: &Network, client: &TestClient) {
     assert!(matches!(client.head(TENANT, &place("a")).await.unwrap(), HeadView::Marker(_)));
     let view = HeadView::Object(view);
     let found = client.version(TENANT, &place("a"), written.version(0)).await.unwrap();
-    assert_eq!(found, NamedView { in_bucket: true, hidden: false, view: view.clone() });
+    assert_eq!(found, NamedView { life: Some(created), hidden: false, view: view.clone() });
 
     let listed = client.list(objects(""), None).await.unwrap().unwrap();
     let keys: Vec<_> = listed.objects.iter().map(|object| object.entry.place.key.to_string()).collect();
@@ -119,7 +119,7 @@ async fn everything(network: &Network, client: &TestClient) {
     let hide = HideVersion { place: place("a"), version: written.version(0), succession: List::default() };
     let hidden = submit(network, client, (Operation::HideVersion(hide), vec![])).await.unwrap();
     let found = client.version(TENANT, &place("a"), written.version(0)).await.unwrap();
-    assert_eq!(found, NamedView { in_bucket: true, hidden: true, view });
+    assert_eq!(found, NamedView { life: Some(created), hidden: true, view });
     let listed = |hidden, at| client.list_versions(versions(hidden), at);
     let shown = listed(false, None).await.unwrap().unwrap();
     let kinds: Vec<_> =

@@ -155,7 +155,7 @@ pub(crate) fn state() -> State {
 pub(crate) fn requests() -> Vec<(&'static str, Request)> {
     let (tenant, upload, version) = (TENANT, UPLOAD, VERSION);
     let read = |subject| Request::Read(ReadRequest { subject, min_height: 9 });
-    let listed = |listing| Request::List(ListRequest { listing, height: 9, digest_only: true });
+    let listed = |listing| Request::List(ListRequest { listing, height: 9, tip: 11, digest_only: true });
     let objects = |after| {
         let (prefix, delimiter) = (octets(b"a/"), octets(b"/"));
         listed(Listing::Objects(ObjectsQuery {
@@ -262,7 +262,10 @@ fn pages() -> Vec<(&'static str, Page)> {
         ("Answer::Page, objects", Page::Objects(objects)),
         (
             "Answer::Page, uploads",
-            Page::Uploads(UploadsPage { uploads: list(vec![named_upload()]), more: false }),
+            Page::Uploads(UploadsPage {
+                uploads: list(vec![named_upload()]),
+                next: list(vec![AfterUpload { key: octets(b"a"), upload: UPLOAD }]),
+            }),
         ),
         ("Answer::Page, parts", Page::Parts(PartsPage { parts: list(vec![part]), more: false })),
         ("Answer::Page, versions", Page::Versions(versions)),

@@ -137,6 +137,10 @@ async fn lengths() {
     let no_length =
         server.put("/bucket/k").payload("UNSIGNED-PAYLOAD").header("transfer-encoding", "chunked");
     refused(&server, no_length.body("1\r\nx\r\n0\r\n\r\n"), (411, "MissingContentLength")).await;
+    let presigned =
+        server.put("/bucket/k").unsigned("transfer-encoding", "chunked").body("1\r\nx\r\n0\r\n\r\n");
+    assert_eq!(presigned.send_presigned("60").await.verdict(), (411, "MissingContentLength"));
+    assert_eq!(server.memory.version_count(), 0);
     let undeclared =
         server.put("/bucket/k").payload(UNSIGNED_TRAILER).header("x-amz-trailer", "x-amz-checksum-crc32");
     refused(&server, undeclared, (411, "MissingContentLength")).await;

@@ -86,3 +86,28 @@ async fn virtual_hosts() {
         assert_eq!(server.get("/bucket/k").hosted(host).send().await.status, 200, "{host}");
     }
 }
+
+#[tokio::test]
+async fn the_access_list_is_the_owners() {
+    let server = Server::start().await;
+    server.put("/bucket/k").body("x").send().await;
+    for path in ["/bucket?acl=", "/bucket/k?acl="] {
+        let acl = server.get(path).send().await;
+        assert_eq!((acl.status, acl.elements("Grant").len()), (200, 1), "{}", acl.text());
+        assert_eq!(acl.element("Permission"), Some("FULL_CONTROL"));
+        let owner = acl.element("ID").expect("an owner").to_owned();
+        assert_eq!(acl.elements("ID"), [owner.as_str(), owner.as_str()]);
+        assert_eq!(server.put(path).header("x-amz-acl", "private").send().await.status, 200);
+        // As it was told.
+        let again = server.put(path).body(acl.text()).send().await;
+        assert_eq!(again.status, 200, "{}", again.text());
+        let other = acl.text().replace(&owner, "other").replacen("other", &owner, 1);
+        assert_eq!(server.put(path).body(other).send().await.verdict(), (501, "NotImplemented"));
+        let public = server.put(path).header("x-amz-acl", "public-read").send().await;
+        assert_eq!(public.verdict(), (501, "NotImplemented"));
+        assert_eq!(server.put(path).send().await.verdict(), (400, "MissingSecurityHeader"));
+    }
+    assert_eq!(server.get("/missing?acl=").send().await.verdict(), (404, "NoSuchBucket"));
+    assert_eq!(server.get("/bucket/missing?acl=").send().await.verdict(), (404, "NoSuchKey"));
+    assert_eq!(server.memory.version_count(), 1);
+}

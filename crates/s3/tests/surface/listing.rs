@@ -155,6 +155,10 @@ async fn sizes_of_pages() {
             assert_eq!(refused.verdict(), (400, "InvalidArgument"), "{bad}");
         }
     }
+    let empty = server.get("/bucket?continuation-token=&list-type=2").send().await;
+    assert_eq!((empty.status, empty.elements("Key").len()), (200, 9));
+    assert_eq!(empty.element("ContinuationToken").unwrap_or(""), "");
+    assert!(empty.text().contains("<ContinuationToken"), "it is echoed: {}", empty.text());
     let garbage = server.get("/bucket?continuation-token=garbage&list-type=2").send().await;
     assert_eq!(garbage.verdict(), (400, "InvalidArgument"));
     assert_eq!(server.get("/missing?max-keys=0").send().await.verdict(), (404, "NoSuchBucket"));

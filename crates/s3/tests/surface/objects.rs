@@ -138,6 +138,13 @@ async fn ranges() {
         assert_eq!(answer.verdict(), (416, "InvalidRange"), "{key} {asked}");
     }
     assert_eq!(range("k", "bytes=10-").await.header("content-range"), Some("bytes */10"));
+    for ignored in ["bytes=5-4", "bytes=0-1,4-5", "lines=1-2"] {
+        let request = server.get("/bucket/k").unsigned("range", ignored);
+        for answer in [request.clone().send().await, request.send_presigned("60").await] {
+            assert_eq!((answer.status, answer.text()), (200, "0123456789"), "{ignored}");
+        }
+        assert_eq!(range("k", ignored).await.verdict(), (400, "InvalidArgument"), "signed, {ignored}");
+    }
     let etag = server.head("/bucket/k").send().await.header("etag").expect("an etag").to_owned();
     let conditional = |validator: &str| {
         server.get("/bucket/k").header("range", "bytes=0-0").header("if-range", validator).send()

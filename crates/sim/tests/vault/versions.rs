@@ -72,6 +72,21 @@ fn what_is_hidden_comes_back() {
 }
 
 #[test]
+fn a_moment_is_the_same_whenever_it_is_asked_for() {
+    run(|outlast| async move {
+        let vault = outlast.gateway(MASTER_KEY);
+        vault.create_bucket(&"bucket".parse().unwrap()).await.unwrap();
+        let one = put(&vault, "k", Bytes::from("one"), Condition::None).await.unwrap();
+        // The block that has this time is the newest, and more may have it: it is over when it is answered.
+        let then = Moment::TimeMs(one.time_ms);
+        let height = vault.height_at(then).await.unwrap();
+        let two = put(&vault, "k", Bytes::from("two"), Condition::None).await.unwrap();
+        assert!(two.time_ms > one.time_ms, "a later block has a later time");
+        assert_eq!(vault.height_at(then).await, Ok(height));
+    });
+}
+
+#[test]
 fn every_block_is_a_moment_to_read() {
     run(|outlast| async move {
         let vault = outlast.gateway(MASTER_KEY);

@@ -57,7 +57,7 @@ fn question(request: &Request) -> Bytes {
     match request.clone() {
         Request::Tip(_) => Request::Tip(0),
         Request::Read(read) => Request::Read(ReadRequest { min_height: 0, ..read }),
-        Request::List(list) => Request::List(ListRequest { height: 0, digest_only: false, ..list }),
+        Request::List(list) => Request::List(ListRequest { height: 0, tip: 0, digest_only: false, ..list }),
         other => other,
     }
     .to_message()
@@ -273,7 +273,9 @@ pub(super) fn fewer(page: Page) -> Page {
         Page::Annotation(sealed) if sealed.is_empty() => Page::NoSuch,
         Page::Annotation(sealed) => Page::Annotation(less(sealed)),
         Page::Uploads(page) if page.uploads.is_empty() => Page::NoSuch,
-        Page::Uploads(page) => Page::Uploads(UploadsPage { uploads: less(page.uploads), more: false }),
+        Page::Uploads(page) => {
+            Page::Uploads(UploadsPage { uploads: less(page.uploads), next: List::default() })
+        }
         Page::Parts(page) if page.parts.is_empty() => Page::NoSuch,
         Page::Parts(page) => Page::Parts(PartsPage { parts: less(page.parts), more: false }),
     }

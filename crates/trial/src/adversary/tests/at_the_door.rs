@@ -174,7 +174,7 @@ fn forgers_tell_one_lie_about_a_page() {
     let answer = Answer::Page(PageAnswer { height: 9, page }).to_message();
     let of = chain::protocol::BucketsQuery { tenant: TenantId([7; 16]), after: Octets::default(), limit: 9 };
     let list = |digest_only| {
-        let list = ListRequest { listing: Listing::Buckets(of.clone()), height: 9, digest_only };
+        let list = ListRequest { listing: Listing::Buckets(of.clone()), height: 9, tip: 9, digest_only };
         chain::protocol::Request::List(list).to_message()
     };
     let forged = |digest_only| {
