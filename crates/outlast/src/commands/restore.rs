@@ -15,7 +15,7 @@ use futures::{StreamExt as _, stream::FuturesUnordered};
 use indicatif::ProgressBar;
 use proof::{BucketName, transaction::Place};
 use serde_json::json;
-use vault::{Condition, Error, Moment, Vault};
+use vault::{Condition, Error, Moment, Settings, Vault};
 
 /// Keys on the way at a time.
 const AT_ONCE: usize = 32;
@@ -161,7 +161,10 @@ async fn restore(
         Some(then) => {
             let object = vault.kept(&place(from), then.version).await?;
             let metadata = object.metadata.clone();
-            vault.copy(&object, place(to), metadata, condition).await.map(|_| Done::Restored)
+            // A version's tags as they are now: they are not part of it.
+            let settings = Settings { tags: vault.tags(&object, None).await?, ..Settings::default() };
+            let copied = vault.copy_with(&object, place(to), metadata, condition, settings).await;
+            copied.map(|_| Done::Restored)
         }
     };
     match done {
