@@ -282,7 +282,7 @@ fn next_of(bytes: &[u8], network: &Digest) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use commonware_codec::{Encode as _, EncodeSize as _, Write as _};
+    use commonware_codec::{Encode as _, EncodeSize as _};
     use proof::{Genesis, SecretKey, merkle, wire::List};
 
     /// A chain of empty blocks, with a certificate for each.
