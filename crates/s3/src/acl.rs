@@ -4,7 +4,7 @@
 
 use crate::{
     error::{error, not_implemented, stored},
-    objects::find,
+    objects::find_at,
     store::Store,
     surface::{Surface, bucket, place, version},
 };
@@ -34,7 +34,7 @@ pub(crate) async fn get_object_acl<S: Store>(
     request: S3Request<GetObjectAclInput>,
 ) -> S3Result<S3Response<GetObjectAclOutput>> {
     let input = request.input;
-    find(surface, &input.bucket, &input.key, input.version_id.as_deref()).await?;
+    find_at(surface, &input.bucket, &input.key, input.version_id.as_deref()).await?;
     let owner = surface.owner();
     Ok(S3Response::new(GetObjectAclOutput {
         grants: Some(vec![full_control(&owner)]),
