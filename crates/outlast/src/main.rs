@@ -18,6 +18,7 @@ mod network;
 mod output;
 mod place;
 mod ports;
+mod printer;
 mod supervisor;
 
 use clap::Parser as _;
