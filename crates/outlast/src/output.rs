@@ -19,10 +19,15 @@ impl Output {
         value: &T,
         text: impl FnOnce(&T) -> String,
     ) -> Result<(), Failure> {
+        line(&self.render(value, text))
+    }
+
+    /// What [`Self::show`] prints.
+    pub(crate) fn render<T: Serialize>(self, value: &T, text: impl FnOnce(&T) -> String) -> String {
         if self.json {
-            line(&serde_json::to_string(value).expect("what is printed has text for keys"))
+            serde_json::to_string(value).expect("what is printed has text for keys")
         } else {
-            line(&text(value))
+            text(value)
         }
     }
 

@@ -16,7 +16,7 @@ use proof::{
     limits::CERTIFICATE_CLOCK_MS_MAX,
     wire::{DecodeExt, Encode, Octets},
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Bytes being written to the disk or read from it, or waiting for it, on behalf of requests.
 const DISK_BYTES: u32 = 256 << 20;
@@ -163,7 +163,14 @@ impl<E: Context> Server<E> {
         }
         let cost = match &certify.manifest {
             Manifest::Direct(_) => 1,
-            Manifest::Paged(_) => CERTIFICATIONS / PAGED_CERTIFICATIONS,
+            Manifest::Paged(pages) => {
+                // What is said once is read once, or little said would be much work.
+                let distinct: BTreeSet<_> = pages.iter().map(|page| page.id).collect();
+                if distinct.len() < pages.len() {
+                    return Ok(refused("the manifest names a page twice"));
+                }
+                CERTIFICATIONS / PAGED_CERTIFICATIONS
+            }
         };
         let (store, config) = (self.store.clone(), self.config.clone());
         let certify = async move {

@@ -6,7 +6,8 @@ use crate::{
     gateway::stop_asked,
     layout,
     network::{Network, Running, Wishes},
-    output::{Output, line},
+    output::Output,
+    printer::Printer,
     supervisor::{Event, supervisor_gone},
 };
 use clap::Args;
@@ -79,31 +80,30 @@ async fn keep_up(output: Output, network: Network, supervised: bool) -> Result<(
     if !output.json {
         announce(&network);
     }
+    let mut printer = Printer::start();
     let mut running = network.start()?;
     let mut early = Vec::new();
     let ready = tokio::select! {
-        ready = running.ready(|event| early.push(tell_early(output, event))) => ready.map(|()| true),
+        ready = running.ready(|event| early.extend(tell_early(output, &mut printer, event))) => ready.map(|()| true),
         () = &mut stop => Ok(false),
     };
     let outcome = match ready {
         Ok(true) => {
-            let told = tell_ready(output, &running)
-                .and_then(|()| early.into_iter().flatten().try_for_each(|event| line(&event)));
-            match told {
-                Ok(()) => tokio::select! {
-                    outcome = follow(output, &mut running) => outcome,
-                    () = &mut stop => Ok(()),
-                },
-                Err(failure) => Err(failure),
+            printer.output(tell_ready(output, &running));
+            early.into_iter().for_each(|event| printer.output(event));
+            tokio::select! {
+                outcome = follow(output, &mut printer, &mut running) => outcome,
+                () = &mut stop => Ok(()),
             }
         }
         Ok(false) => Ok(()),
         Err(failure) => Err(failure),
     };
     if !output.json {
-        eprintln!("stopping");
+        printer.error("stopping".into());
     }
     running.supervisor.stop().await;
+    printer.finish().await;
     outcome
 }
 
@@ -125,17 +125,17 @@ fn announce(network: &Network) {
 }
 
 /// Before the network is ready nothing but its first line may be printed, so events wait for their turn.
-fn tell_early(output: Output, event: &Event) -> Option<String> {
+fn tell_early(output: Output, printer: &mut Printer, event: &Event) -> Option<String> {
     if output.json {
         return Some(describe(event).to_string());
     }
     if matches!(event, Event::Ended { .. } | Event::NotStarted { .. }) {
-        eprintln!("{}", say(event));
+        printer.error(say(event));
     }
     None
 }
 
-fn tell_ready(output: Output, running: &Running) -> Result<(), Failure> {
+fn tell_ready(output: Output, running: &Running) -> String {
     let network = &running.network;
     let directory = network.layout.gateway(None);
     let nodes: Vec<Value> = (0..network.nodes.len())
@@ -162,7 +162,7 @@ fn tell_ready(output: Output, running: &Running) -> Result<(), Failure> {
         "faults": genesis.committee.f(),
         "nodes": nodes,
     });
-    output.show(&first, |_| {
+    output.render(&first, |_| {
         // A secret belongs on a terminal, not into what a terminal's output is kept in.
         let secret = if network.fresh || std::io::stdout().is_terminal() {
             network.access.secret.to_string()
@@ -189,12 +189,17 @@ fn tell_ready(output: Output, running: &Running) -> Result<(), Failure> {
 }
 
 /// Tells what happens, for as long as it does.
-async fn follow(output: Output, running: &mut Running) -> Result<(), Failure> {
-    while let Some(event) = running.events.recv().await {
-        running.note(&event);
-        output.show(&describe(&event), |_| say(&event))?;
+async fn follow(output: Output, printer: &mut Printer, running: &mut Running) -> Result<(), Failure> {
+    loop {
+        tokio::select! {
+            event = running.events.recv() => {
+                let Some(event) = event else { return Ok(()) };
+                running.note(&event);
+                printer.output(output.render(&describe(&event), |_| say(&event)));
+            }
+            failure = printer.failed() => return Err(failure),
+        }
     }
-    Ok(())
 }
 
 fn describe(event: &Event) -> Value {

@@ -240,7 +240,11 @@ impl<E: Context> Shared<E> {
     }
 }
 
-/// Whether an operation failed for lack of room only.
+/// The system's codes for too many open files, of all processes and of this one.
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+
+/// Whether an operation failed for lack of room only: on the disk, or for one more open file, which a segment is.
 fn is_no_room(error: &Error) -> bool {
     let io = match error {
         Error::Io(io)
@@ -250,6 +254,7 @@ fn is_no_room(error: &Error) -> bool {
         _ => return false,
     };
     matches!(io.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+        || matches!(io.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
 impl<E: Context> ShardStore<E> {
@@ -439,5 +444,17 @@ mod tests {
             *context.storage_fault_config().write() = deterministic::FaultConfig::default();
             assert_eq!(store.read_page(&id).await, Ok(Some(page)));
         });
+    }
+
+    #[test]
+    fn a_file_too_many_is_lack_of_room() {
+        let failed = |code| {
+            let io = std::io::Error::from_raw_os_error(code);
+            Error::BlobOpenFailed("shards".into(), "1".into(), io.into())
+        };
+        const ENOSPC: i32 = 28;
+        const EIO: i32 = 5;
+        assert!([ENFILE, EMFILE, ENOSPC].into_iter().all(|code| is_no_room(&failed(code))));
+        assert!(!is_no_room(&failed(EIO)));
     }
 }

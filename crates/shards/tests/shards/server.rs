@@ -66,6 +66,28 @@ fn what_cancelled_puts_leave_to_the_disk_is_bounded() {
     });
 }
 
+/// A page has to be read to be signed for. Who names it again and again is refused.
+#[test]
+fn pages_are_named_once() {
+    deterministic::Runner::default().start(|context| async move {
+        let store = open(&context).await.unwrap();
+        let (server, _) = server(&store);
+        let chunk = chunk(1, 1000);
+        append(&store, &chunk).await.unwrap();
+        let listing = page(&[chunk.id]);
+        store.put_page(listing.encode()).await.unwrap();
+        let certify = async |times: usize| {
+            let manifest = paged(&vec![listing.clone(); times]);
+            ask(&server, Request::Certify(Certify { time_ms: 0, manifest })).await
+        };
+        assert!(matches!(certify(1).await, Response::Receipt(_)));
+        for times in [2, 2048] {
+            let answer = certify(times).await;
+            assert!(matches!(answer, Response::Refused(_)), "{answer:?}");
+        }
+    });
+}
+
 /// A node signs for its own time alone, more or less: what it signs for it keeps from then on.
 #[test]
 fn receipts_are_of_the_present() {
