@@ -119,10 +119,13 @@ impl WriteConditions {
             }
             (Some(condition), None) => {
                 let current = store.head(place, None).await.map_err(stored)?;
-                if !matches(&condition, &current.metadata().etag, true) {
-                    return Err(precondition_failed());
+                match condition {
+                    ETagCondition::Any => Ok(Condition::IfPresent),
+                    condition if !matches(&condition, &current.metadata().etag, true) => {
+                        Err(precondition_failed())
+                    }
+                    ETagCondition::ETag(_) => Ok(Condition::IfVersion(current.version())),
                 }
-                Ok(Condition::IfVersion(current.version()))
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{Condition, Context, Error, Vault, Written};
 use bytes::Bytes;
-use chain::client::{Committed, ReadError, SubmitError};
+use chain::client::{Committed, HeadView, ReadError, SubmitError};
 use ledger::Refusal;
 use proof::{
     SignedTransaction, Transaction,
@@ -11,10 +11,15 @@ use proof::{
 };
 use std::time::UNIX_EPOCH;
 
+/// Attempts at a write to a key that must be there, while others write to it.
+const ATTEMPTS: u32 = 8;
+
 /// What is to be done, if what must hold holds.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Intent {
     pub preconditions: Vec<Precondition>,
+    /// A key that must hold some object.
+    pub present: Option<Place>,
     pub operations: Vec<Operation>,
     /// The bytes that the operations name, in order.
     pub attachments: Vec<Bytes>,
@@ -30,19 +35,41 @@ impl Intent {
         self
     }
 
-    pub(crate) fn requiring(mut self, preconditions: impl IntoIterator<Item = Precondition>) -> Self {
-        self.preconditions.extend(preconditions);
+    pub(crate) fn requiring<R: Into<Requirement>>(mut self, required: impl IntoIterator<Item = R>) -> Self {
+        for required in required {
+            match required.into() {
+                Requirement::Holds(precondition) => self.preconditions.push(precondition),
+                Requirement::Present(place) => self.present = Some(place),
+            }
+        }
         self
     }
 }
 
+/// What must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Requirement {
+    /// This, as the ledger has it.
+    Holds(Precondition),
+    /// The key holds an object. The ledger knows only that it holds a certain version.
+    Present(Place),
+}
+
+impl From<Precondition> for Requirement {
+    fn from(precondition: Precondition) -> Self {
+        Self::Holds(precondition)
+    }
+}
+
 impl Condition {
-    /// The precondition that says so of this key.
-    pub(crate) fn on(self, place: &Place) -> Option<Precondition> {
+    /// What says so of this key.
+    pub(crate) fn on(self, place: &Place) -> Option<Requirement> {
+        let place = place.clone();
         match self {
             Self::None => None,
-            Self::IfAbsent => Some(Precondition::KeyAbsent(place.clone())),
-            Self::IfVersion(version) => Some(Precondition::KeyAt(KeyAt { place: place.clone(), version })),
+            Self::IfAbsent => Some(Precondition::KeyAbsent(place).into()),
+            Self::IfVersion(version) => Some(Precondition::KeyAt(KeyAt { place, version }).into()),
+            Self::IfPresent => Some(Requirement::Present(place)),
         }
     }
 }
@@ -51,6 +78,22 @@ impl<E: Context> Vault<E> {
     /// Signs and submits, and returns when it is final and a quorum has applied it. When the nodes are overloaded it
     /// submits the same transaction again: no id is executed twice.
     pub(crate) async fn commit(&self, intent: Intent) -> Result<Committed, Error> {
+        let Some(place) = intent.present.clone() else { return self.commit_once(intent).await };
+        for attempt in 1.. {
+            // It is there if it is still the version that it is now, or if what is there then is.
+            let HeadView::Object(current) = self.view(&place).await? else {
+                return Err(Error::PreconditionFailed);
+            };
+            let at = KeyAt { place: place.clone(), version: current.entry.version };
+            match self.commit_once(intent.clone().requiring([Precondition::KeyAt(at)])).await {
+                Err(Error::PreconditionFailed) if attempt < ATTEMPTS => {}
+                committed => return committed,
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    async fn commit_once(&self, intent: Intent) -> Result<Committed, Error> {
         let shared = &self.shared;
         let now = shared.context.current().duration_since(UNIX_EPOCH).unwrap_or_default();
         let few = "an intent of the vault has few operations";

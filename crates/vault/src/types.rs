@@ -15,6 +15,8 @@ pub enum Condition {
     IfAbsent,
     /// The key's current version is this one.
     IfVersion(VersionId),
+    /// The key's current version is an object, whichever.
+    IfPresent,
 }
 
 /// A write that is final.

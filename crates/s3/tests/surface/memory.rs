@@ -155,6 +155,7 @@ impl State {
             Condition::None => true,
             Condition::IfAbsent => current.is_none(),
             Condition::IfVersion(version) => current == Some(version),
+            Condition::IfPresent => current.is_some(),
         };
         if holds { Ok(()) } else { Err(Error::PreconditionFailed) }
     }

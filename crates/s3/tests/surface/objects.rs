@@ -367,3 +367,23 @@ async fn attributes_tell_of_parts() {
     assert_eq!((page.elements("PartNumber"), page.element("IsTruncated")), (vec!["3"], Some("true")));
     assert_eq!(page.element("NextPartNumberMarker"), Some("3"));
 }
+
+#[tokio::test]
+async fn if_match_any_is_met_by_whatever_is_there() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let server = Server::start().await;
+    let put = |body: &str| server.put("/bucket/k").header("if-match", "*").body(body);
+    assert_eq!(put("none").send().await.verdict(), (404, "NoSuchKey"));
+    server.put("/bucket/k").body("first").send().await;
+    let wire = put("contents").header("expect", "100-continue").signed();
+    let (head, body) = wire.split_at(wire.len() - "contents".len());
+    let mut stream = tokio::net::TcpStream::connect(server.address).await.expect("listening");
+    stream.write_all(head).await.expect("sent");
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).await.expect("the condition was looked at, and the body is awaited");
+    server.put("/bucket/k").body("second").send().await;
+    stream.write_all(body).await.expect("sent");
+    let answer = crate::client::read_answer(&mut stream, "PUT").await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(server.get("/bucket/k").send().await.text(), "contents");
+}

@@ -60,11 +60,14 @@ fn conditions_versions_and_markers() {
 
         let (one, two) = (Bytes::from("one"), contents(1, 20_000));
         assert_eq!(get(&vault, "key").await, Err(Error::NoSuchKey { marker: None }));
-        let first = put(&vault, "key", one.clone(), Condition::IfAbsent).await.unwrap().version;
+        let absent = put(&vault, "key", one.clone(), Condition::IfPresent).await;
+        assert_eq!(absent, Err(Error::PreconditionFailed));
+        put(&vault, "key", one.clone(), Condition::IfAbsent).await.unwrap();
         assert_eq!(
             put(&vault, "key", two.clone(), Condition::IfAbsent).await,
             Err(Error::PreconditionFailed)
         );
+        let first = put(&vault, "key", one.clone(), Condition::IfPresent).await.unwrap().version;
         let second = put(&vault, "key", two.clone(), Condition::IfVersion(first)).await.unwrap().version;
         assert_eq!(
             put(&vault, "key", one.clone(), Condition::IfVersion(first)).await,
