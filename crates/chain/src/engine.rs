@@ -52,7 +52,11 @@ use commonware_p2p::{Blocker, LimitedSender, Provider, Receiver, Recipients, Sen
 use commonware_parallel::Sequential;
 use commonware_runtime::{Clock, Handle, Spawner, buffer::paged::CacheRef};
 use commonware_storage::{
-    Context as StorageContext, archive::prunable, mmr, qmdb::any::ordered, translator::EightCap,
+    Context as StorageContext,
+    archive::{Archive as _, prunable},
+    mmr,
+    qmdb::any::ordered,
+    translator::EightCap,
 };
 use commonware_utils::{
     NZDuration, NZU16, NZU64, NZUsize, SystemTimeExt, TryCollect, channel::mpsc, ordered::Set,
@@ -241,6 +245,7 @@ where
     )
     .await
     .expect("the archive of blocks opens");
+    let kept = blocks.last_index().unwrap_or(0);
 
     let resolver = marshal_resolver::init(
         context.child("backfill"),
@@ -344,6 +349,7 @@ where
     stateful.start();
 
     let applied = Applied::new(votes);
+    applied.kept(kept);
     context.child("follow").spawn({
         let (blocks, applied, mempool) = (marshal_mailbox.clone(), applied.clone(), mempool.clone());
         let follower = Follower { index, references, referenced_height, blocks, applied, mempool };

@@ -377,6 +377,33 @@ fn after_a_long_stop_what_is_written_then_is_applied() {
     });
 }
 
+/// All are started again at once; one of them never voted for what it had told of.
+#[test]
+fn started_again_no_node_tells_of_less_than_it_had_told_of() {
+    async fn network(context: &deterministic::Context) -> Vec<Engine<deterministic::Context>> {
+        let founders = founders(4);
+        let oracle = links(context, &founders).await;
+        let mut engines = Vec::new();
+        for index in 0..4 {
+            engines.push(start(context, &founders, &oracle, index, index != 3).await);
+        }
+        engines
+    }
+    let runner = deterministic::Runner::timed(Duration::from_secs(300));
+    let (told, crashed) = runner.start_and_recover(|context| async move {
+        let engines = network(&context).await;
+        proved(&engines[3], 12).await;
+        engines.iter().map(|engine| engine.applied.newest_height()).collect::<Vec<_>>()
+    });
+    deterministic::Runner::from(crashed).start(|context| async move {
+        let engines = network(&context).await;
+        for (engine, told) in engines.iter().zip(told) {
+            let first = proved(engine, 1).await;
+            assert!(first >= told, "{first} is the first that it tells of, after {told}");
+        }
+    });
+}
+
 #[test]
 fn one_silent_node_stops_nothing_and_comes_back() {
     deterministic::Runner::timed(Duration::from_secs(300)).start(|context| async move {
