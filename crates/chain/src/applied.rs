@@ -7,12 +7,29 @@
 //! # After a start
 //!
 //! What was applied before a crash is applied again, from wherever the disk was left, while newer blocks may be final
-//! already. If all nodes start at once, a quorum of them could tell a reader that an old block is the newest. A node
-//! therefore tells of nothing until it has applied a block of the highest view in which, by its journal, it voted to
-//! finalize, or of a later one. Among any quorum of nodes is one that does not lie and voted to finalize whatever was
-//! acknowledged before; so no read is answered without that. A node whose votes are lost does not count in this argument,
-//! and does not wait. When it votes again, it tells of nothing until it has applied a block of the view above which it
-//! remembers its votes again: whatever it had voted to finalize is not above that.
+//! already. Were a node to tell of these old blocks, a quorum of such nodes could tell a reader that an old block is the
+//! newest.
+//!
+//! A write is acknowledged when a quorum have told that they applied its block, and a read is answered by a quorum. The two
+//! share a node that is not faulty. So no read misses what was acknowledged before if every node, whether it votes or not,
+//! *never tells of less than it has told of*. While it runs, heights only rise. It remains to keep this over a restart:
+//!
+//! 1. A node applies only blocks that are synced in its archive of final blocks: the engine hands on no others. So what it
+//!    has told of is in that archive after any crash, of the process or of the machine.
+//! 2. After a start it tells of nothing until it has proved a block not below the highest that the archive holds then.
+//!
+//! Nothing in this depends on what the node voted for, or on when others were started: it may have got the block by its
+//! certificate alone. And to get there again it needs nothing new from others but what consensus gives it in any case:
+//! the blocks are final, and there; if the last certificate was not synced, that of a later block proves them, which
+//! comes as soon as a quorum runs again, f nodes silent or not.
+//!
+//! A node that lost its archive counts as faulty until it has caught up. It does what it can: if it still has its journal
+//! of votes, it tells of nothing until it has applied a block of the highest view in which, by the journal, it voted to
+//! finalize, or of a later one. Whatever was acknowledged, a quorum voted to finalize it or a descendant; so even if all
+//! nodes lose their archives, and none its journal, what an honest node of a reader's quorum voted for is waited for. A
+//! node whose votes are lost has no such journal, and waits for its archive alone. When it votes again, it tells of nothing
+//! until it has applied a block of the view above which it remembers its votes again: whatever it had voted to finalize is
+//! not above that.
 
 use crate::{block::Block, protocol::Decision, query::decision_of, rising::Rising};
 use commonware_utils::sync::{Mutex, MutexGuard};
@@ -49,6 +66,8 @@ struct Inner {
     proved_order: VecDeque<Digest>,
     waiters: BTreeMap<Digest, Vec<oneshot::Sender<Fate>>>,
     telling: Telling,
+    /// Height of the highest block that the archive held at the start.
+    kept: u64,
 }
 
 /// Whether readers may be told of what is applied.
@@ -82,16 +101,20 @@ impl Applied {
         self.tell(inner);
     }
 
+    /// At the start the archive of final blocks held none above this height. To be said before any block is applied.
+    pub fn kept(&self, height: u64) {
+        self.inner.lock().kept = height;
+    }
+
     /// Tells of the newest proved block, if that may be.
     fn tell(&self, mut inner: MutexGuard<'_, Inner>) {
-        let Some(newest) = inner.proved_order.back().map(|root| &inner.proved[root].header) else { return };
-        let (height, view) = (newest.height, newest.view);
+        let Some(view) = inner.newest().map(|newest| newest.header.view) else { return };
         if matches!(inner.telling, Telling::From(first) if view >= first) {
             inner.telling = Telling::Always;
         }
-        let tells = inner.telling == Telling::Always;
+        let told = inner.told().map(|newest| newest.header.height);
         drop(inner);
-        if tells {
+        if let Some(height) = told {
             self.height.raise(height);
         }
     }
@@ -122,23 +145,18 @@ impl Applied {
     /// The proved header after which the state has this root, if readers may be told.
     pub fn header(&self, state_root: &Digest) -> Option<FinalizedHeader> {
         let inner = self.inner.lock();
-        let tells = inner.telling == Telling::Always;
-        inner.proved.get(state_root).filter(|_| tells).cloned()
+        let tells = inner.told().is_some();
+        inner.proved.get(state_root).filter(|proved| tells && proved.header.height >= inner.kept).cloned()
     }
 
     /// The newest proved header, if readers may be told.
     pub fn newest(&self) -> Option<FinalizedHeader> {
-        let inner = self.inner.lock();
-        if inner.telling != Telling::Always {
-            return None;
-        }
-        inner.proved_order.back().map(|root| inner.proved[root].clone())
+        self.inner.lock().told().cloned()
     }
 
     /// The newest proved header, also if readers may not be told yet: how far this node has got.
     pub fn reached(&self) -> Option<Header> {
-        let inner = self.inner.lock();
-        inner.proved_order.back().map(|root| inner.proved[root].header.clone())
+        self.inner.lock().newest().map(|newest| newest.header.clone())
     }
 
     /// The height of the newest proved header that readers may be told of; zero before the first.
@@ -178,6 +196,17 @@ impl Applied {
 }
 
 impl Inner {
+    /// The newest proved header.
+    fn newest(&self) -> Option<&FinalizedHeader> {
+        self.proved_order.back().map(|root| &self.proved[root])
+    }
+
+    /// The same, if readers may be told.
+    fn told(&self) -> Option<&FinalizedHeader> {
+        let newest = self.newest().filter(|newest| newest.header.height >= self.kept);
+        newest.filter(|_| self.telling == Telling::Always)
+    }
+
     fn prove(&mut self, block: &Block, proved: FinalizedHeader) {
         let leaves = block.leaves();
         for (index, leaf) in leaves.iter().enumerate() {
@@ -258,8 +287,26 @@ mod tests {
         assert_eq!(told(&applied), (2, true));
     }
 
+    /// It had applied, and told of, a block that it did not vote for: it came with its certificate.
     #[test]
-    fn an_observer_tells_always() {
+    fn a_restarted_node_tells_of_nothing_older_than_it_told_of() {
+        for finalizing in [0, 1] {
+            let applied = Applied::new(finalizing);
+            applied.kept(3);
+            applied.push(block(1), Some(finalization()));
+            applied.push(block(2), Some(finalization()));
+            assert_eq!(told(&applied), (0, false), "it may have told of block 3");
+            assert_eq!(applied.reached().map(|header| header.height), Some(2));
+            applied.push(block(3), None);
+            assert_eq!(told(&applied), (0, false), "its certificate was not synced");
+            applied.push(block(4), Some(finalization()));
+            assert_eq!(told(&applied), (4, false), "and never of the state before");
+            assert!(applied.header(&Digest([3; 32])).is_some());
+        }
+    }
+
+    #[test]
+    fn an_observer_does_not_wait_for_votes() {
         let applied = Applied::new(0);
         applied.push(block(1), Some(finalization()));
         assert_eq!(told(&applied), (1, true));

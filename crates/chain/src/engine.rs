@@ -53,7 +53,11 @@ use commonware_p2p::{Blocker, Provider, Receiver, Recipients, Sender};
 use commonware_parallel::Sequential;
 use commonware_runtime::{Clock, Handle, Spawner, buffer::paged::CacheRef};
 use commonware_storage::{
-    Context as StorageContext, archive::prunable, mmr, qmdb::any::ordered, translator::EightCap,
+    Context as StorageContext,
+    archive::{Archive as _, prunable},
+    mmr,
+    qmdb::any::ordered,
+    translator::EightCap,
 };
 use commonware_utils::{
     NZDuration, NZU16, NZU64, NZUsize, SystemTimeExt, TryCollect, channel::mpsc, ordered::Set,
@@ -257,6 +261,7 @@ where
     )
     .await
     .expect("the archive of blocks opens");
+    let kept = blocks.last_index().unwrap_or(0);
 
     let resolver = marshal_resolver::init(
         context.child("backfill"),
@@ -360,6 +365,7 @@ where
     stateful.start();
 
     let applied = Applied::new(recalled.as_ref().map_or(0, |(_, recalled)| recalled.finalizing()));
+    applied.kept(kept);
     context.child("follow").spawn({
         let (blocks, applied, mempool) = (marshal_mailbox.clone(), applied.clone(), mempool.clone());
         let follower = Follower { index, references, referenced_height, blocks, applied, mempool };

@@ -148,6 +148,20 @@ async fn start_beside(
     index: usize,
     claim: Claim,
 ) -> (Engine<deterministic::Context>, VotesSender) {
+    // A node that lost its votes has lost everything else too.
+    let life = context.current().epoch_millis();
+    start_in(context, founders, oracle, index, claim, &format!("node-{index}-{life}")).await
+}
+
+/// The same, with its storage in this partition.
+async fn start_in(
+    context: &deterministic::Context,
+    founders: &Founders,
+    oracle: &Peers,
+    index: usize,
+    claim: Claim,
+    partition: &str,
+) -> (Engine<deterministic::Context>, VotesSender) {
     let key = &founders.nodes[index];
     let control = oracle.control(engine_key(&key.public_key()));
     let mut pairs = Vec::new();
@@ -159,13 +173,9 @@ async fn start_beside(
     let votes = channels.votes.0.clone();
     let (references, mut taken) = mpsc::channel(16);
     let context = context.child("node").with_attribute("index", index);
-    // A node that lost its votes has lost everything else too.
-    let life = context.current().epoch_millis();
-    {
-        context.child("references").spawn(move |_| async move { while taken.recv().await.is_some() {} });
-    }
+    context.child("references").spawn(move |_| async move { while taken.recv().await.is_some() {} });
     let config = Config {
-        partition: format!("node-{index}-{life}"),
+        partition: partition.to_owned(),
         network: Arc::new(Network::new::<deterministic::Context>(founders.genesis.clone())),
         key: ed25519::PrivateKey::decode(key.seed().to_vec()).unwrap(),
         claim,
@@ -574,6 +584,35 @@ fn after_a_long_stop_what_is_written_then_is_applied() {
         };
         context.sleep(Duration::from_secs(30)).await;
         assert!(behind_ms(&engines[1], context.current().epoch_millis()) < 5_000);
+    });
+}
+
+/// All are started again at once; one of them never voted for what it had told of.
+#[test]
+fn started_again_no_node_tells_of_less_than_it_had_told_of() {
+    async fn network(context: &deterministic::Context, claim: Claim) -> Vec<Engine<deterministic::Context>> {
+        let founders = founders(4);
+        let oracle = links(context, &founders).await;
+        let mut engines = Vec::new();
+        for index in 0..4 {
+            let claim = if index == 3 { Claim::Lost } else { claim };
+            let started = start_in(context, &founders, &oracle, index, claim, &format!("node-{index}"));
+            engines.push(started.await.0);
+        }
+        engines
+    }
+    let runner = deterministic::Runner::timed(Duration::from_secs(300));
+    let (told, crashed) = runner.start_and_recover(|context| async move {
+        let engines = network(&context, Claim::First).await;
+        proved(&engines[3], 12).await;
+        engines.iter().map(|engine| engine.applied.newest_height()).collect::<Vec<_>>()
+    });
+    deterministic::Runner::from(crashed).start(|context| async move {
+        let engines = network(&context, Claim::Journal(0)).await;
+        for (engine, told) in engines.iter().zip(told) {
+            let first = proved(engine, 1).await;
+            assert!(first >= told, "{first} is the first that it tells of, after {told}");
+        }
     });
 }
 
