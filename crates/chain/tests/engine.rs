@@ -596,8 +596,8 @@ fn started_again_no_node_tells_of_less_than_it_had_told_of() {
         let mut engines = Vec::new();
         for index in 0..4 {
             let claim = if index == 3 { Claim::Lost } else { claim };
-            let started = start_in(context, &founders, &oracle, index, claim, &format!("node-{index}"));
-            engines.push(started.await.0);
+            let partition = format!("node-{index}");
+            engines.push(start_in(context, &founders, &oracle, index, claim, &partition).await.0);
         }
         engines
     }
