@@ -323,7 +323,7 @@ mod tests {
             }
             let hides = asks(&alone, "DeleteObject", "bucket/key?versionId=1", &[]);
             assert_eq!(hides, *verb == Verb::Hide);
-            assert!(!asks(&alone, "GetBucketAcl", "bucket", &[]), "not in the table");
+            assert!(!asks(&alone, "GetBucketPolicy", "bucket", &[]), "not in the table");
         }
         assert!("destroy".parse::<Verb>().is_err());
     }

@@ -38,6 +38,26 @@ pub trait Files: Send + Sync + 'static {
     fn read_at(&self, segment: u32, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
 }
 
+/// Bytes before a segment, and its key, if its header can be read. The header is there twice, in two slots: behind a wrong
+/// number of bytes one of them may seem to be the other, so where both are, is right.
+fn header<F: Files>(files: &F, number: u32) -> Option<(u64, [u8; 32])> {
+    let mut best: Option<(usize, u64, [u8; 32])> = None;
+    for preface in PREFACES {
+        let mut slots = vec![0; RECORDS_START as usize];
+        if files.read_at(number, preface, &mut slots).is_err() {
+            continue;
+        }
+        let (first, second) = slots.split_at(slots.len() / 2);
+        let copies = [first, second].map(|slot| SegmentHeader::decode(number, slot));
+        let count = copies.iter().flatten().count();
+        let header = copies.into_iter().flatten().next();
+        if let Some(header) = header.filter(|_| best.is_none_or(|(most, ..)| count > most)) {
+            best = Some((count, preface, header.key));
+        }
+    }
+    best.map(|(_, preface, key)| (preface, key))
+}
+
 /// A shard log, to be read only.
 pub struct Log<F> {
     files: Arc<F>,
@@ -84,11 +104,7 @@ impl<F: Files> Log<F> {
         let mut unreadable = Vec::new();
         let mut found = Vec::new();
         for (number, length) in segments {
-            let header = PREFACES.iter().find_map(|preface| {
-                let mut slots = vec![0; RECORDS_START as usize];
-                files.read_at(*number, *preface, &mut slots).ok()?;
-                SegmentHeader::decode(*number, &slots).map(|header| (*preface, header.key))
-            });
+            let header = header(&*files, *number);
             if header.is_none() {
                 unreadable.push(format!("the header of segment {number:08x}"));
             }

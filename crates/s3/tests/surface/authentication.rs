@@ -155,9 +155,7 @@ async fn what_is_not_honoured_is_not_ignored() {
     for (name, value) in [
         ("x-amz-server-side-encryption", "AES256"),
         ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
-        ("x-amz-object-lock-mode", "GOVERNANCE"),
         ("x-amz-website-redirect-location", "/x"),
-        ("x-amz-tagging", "a=b"),
         ("x-amz-storage-class", "GLACIER"),
         ("x-amz-acl", "public-read"),
         ("x-amz-grant-read", "id=1"),
