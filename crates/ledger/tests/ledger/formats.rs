@@ -112,7 +112,10 @@ fn state_keys_and_records_are_frozen() {
         hash(&bytes_of_keys(&lock_keys())),
         "d5d5cf773a13ce58b0388c1676b2122627ae5846e7cac26600302b12d507f25f"
     );
-    assert_eq!(hash(&bytes_of(&lock_records())), "RECORDS");
+    assert_eq!(
+        hash(&bytes_of(&lock_records())),
+        "fca4a2729b747e534f0b59527c0ef9ebfd96c7d29cb2316709723d966b47d51e"
+    );
     assert_eq!(hash(&keys), "09a7d6b4a724b067cba3e96b9165b8c30daeadc4f0fcceb80b6aea0f13402161");
     assert_eq!(hash(&records), "b45e8a6e96b8c58efca1a5d7413d988d428caa55a8f3187c8c551592c00d9093");
 }
