@@ -155,6 +155,7 @@ async fn what_is_not_honoured_is_not_ignored() {
     for (name, value) in [
         ("x-amz-server-side-encryption", "AES256"),
         ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
+        ("x-amz-bucket-object-lock-token", "t"),
         ("x-amz-website-redirect-location", "/x"),
         ("x-amz-storage-class", "GLACIER"),
         ("x-amz-acl", "public-read"),

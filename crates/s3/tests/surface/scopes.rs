@@ -68,12 +68,12 @@ async fn prefixes_hold_for_every_way_to_a_key() {
     let all = [Verb::Read, Verb::Write, Verb::List, Verb::Mark, Verb::Hide];
     let server = start(scope(&all, &["bucket"], &["a/"])).await;
     assert_eq!(scoped(server.get("/bucket/a/1")).send().await.body, b"x");
-    assert_eq!(scoped(server.get("/bucket?prefix=a/")).send().await.elements("Key"), ["a/1", "a/2"]);
+    assert_eq!(scoped(server.get("/bucket?prefix=a%2F")).send().await.elements("Key"), ["a/1", "a/2"]);
     denied(server.get("/bucket/b/1")).await;
     denied(server.get("/bucket")).await;
-    denied(server.get("/bucket?prefix=b/")).await;
+    denied(server.get("/bucket?prefix=b%2F")).await;
     denied(server.get("/bucket?prefix=")).await;
-    denied(server.get("/bucket?prefix=a/&prefix=")).await;
+    denied(server.get("/bucket?prefix=a%2F&prefix=")).await;
     denied(server.get("/bucket?versions")).await;
     denied(server.get("/bucket?uploads")).await;
     denied(server.get("/bucket@3/b/1")).await;
