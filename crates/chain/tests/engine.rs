@@ -14,11 +14,8 @@ use chain::{
 };
 use commonware_codec::{Decode as _, DecodeExt as _, Encode as _};
 use commonware_consensus::{
-    simplex::{
-        scheme::ed25519::Scheme,
-        types::{Finalization as EngineFinalization, Nullify, Vote},
-    },
-    types::{Epoch, Height, Round, View},
+    simplex::{scheme::ed25519::Scheme, types::Finalization as EngineFinalization},
+    types::Height,
 };
 use commonware_cryptography::{ed25519, sha256};
 use commonware_p2p::{
@@ -295,44 +292,6 @@ fn one_whose_permit_came_back_without_its_votes_finds_out() {
     let stances = comes_back(Claim::First);
     assert_eq!(stances[0], Stance::Asking);
     assert!(matches!(stances[1..], [.., Stance::Quarantined(_), Stance::Voter]), "{stances:?}");
-}
-
-#[test]
-fn one_whose_key_somebody_else_uses_falls_silent() {
-    deterministic::Runner::timed(Duration::from_secs(300)).start(|context| async move {
-        let founders = founders(4);
-        let oracle = links(&context, &founders).await;
-        let mut engines = Vec::new();
-        let mut senders = Vec::new();
-        for index in 0..4 {
-            let (engine, sender) = start_beside(&context, &founders, &oracle, index, Claim::First).await;
-            engines.push(engine);
-            senders.push(sender);
-        }
-        for engine in &engines {
-            proved(engine, 8).await;
-        }
-        assert_eq!(engines[2].standing.now(), Stance::Voter);
-        let committee = founders.genesis.committee.nodes();
-        let participants: Set<_> = committee.iter().map(engine_key).try_collect().unwrap();
-        let key = ed25519::PrivateKey::decode(founders.nodes[2].seed().to_vec()).unwrap();
-        let scheme = Scheme::signer(&founders.genesis.consensus_namespace(), participants, key).unwrap();
-        // Again and again, since others remember the newest views only.
-        while engines[2].standing.now() != Stance::Contradicted {
-            let height = engines[2].applied.newest_height() - 4;
-            let round = Round::new(Epoch::zero(), View::new(block(&engines[2], height).await.header.view));
-            let vote = Nullify::sign::<sha256::Digest>(&scheme, round).unwrap();
-            let vote = Vote::<Scheme, sha256::Digest>::Nullify(vote);
-            senders[2].send(Recipients::One(engine_key(&committee[0])), vote.encode(), true);
-            context.sleep(Duration::from_secs(1)).await;
-        }
-        // It follows, and signs nothing any more.
-        let height = engines[2].applied.newest_height();
-        let height = proved(&engines[2], height + 1).await;
-        proved(&engines[2], height + 12).await;
-        assert!(!signs_above(&engines[2], 2, height + 1).await);
-        assert!([0, 1, 3].iter().all(|index| engines[*index].standing.now() == Stance::Voter));
-    });
 }
 
 #[test]

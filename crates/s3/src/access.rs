@@ -191,7 +191,11 @@ impl Scope {
             Extent::Account => true,
             // A bucket as a whole is more than some of its keys; but that it is there, its keys tell.
             Extent::Bucket => in_bucket,
-            Extent::Listing => in_bucket && self.covers_key(asked.parameter("prefix").unwrap_or_default()),
+            // Given twice, it is not known here which one counts.
+            Extent::Listing => {
+                let given = asked.query.iter().filter(|(name, _)| name == "prefix").count();
+                in_bucket && given < 2 && self.covers_key(asked.parameter("prefix").unwrap_or_default())
+            }
             Extent::Named => in_bucket,
             Extent::Object => {
                 let object = asked.path.as_object();
