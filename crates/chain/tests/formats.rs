@@ -64,6 +64,8 @@ const FORMATS: &[(&str, usize, &str)] = &[
     ("Answer::Page, current", 29, "dea526d95a551c41b9790a22c03a3f87"),
     ("Answer::Page, annotation", 27, "625ea2fa4005ec5443558910b4a302fe"),
     ("Answer::Page, moment", 31, "af8459aa8af0ee7bdcb584b7f7cf746d"),
+    ("Message::Question", 10, "dfbddf8458ab06226986f7d369bfc00f"),
+    ("Message::Reply", 53, "579eca33667d817a3e8d57837f2696a6"),
     ("digest of a block", 32, "056421abbb6ec4fdd8b23ab55963305d"),
     ("digest of a page", 32, "7f7101a62cdfb9dd8ecb9f48be010c5b"),
     ("root of a state", 32, "594faa1154d82f6ec5fff620b531af8d"),
