@@ -338,7 +338,7 @@ mod tests {
         pool.insert(own.clone(), Entitled, 0).unwrap();
         assert_eq!(pool.select(0, 0), [own.clone(), signed(0, 1, 9_000)], "one of theirs, and last");
         assert!(pool.is_waiting(0));
-        assert_eq!(pool.take_gossip(GOSSIP_AFTER_MS, 10), [own.clone()]);
+        assert_eq!(pool.take_gossip(GOSSIP_AFTER_MS, 10), std::slice::from_ref(&own));
         pool.remove([&id(&own), &id(&signed(0, 1, 9_000))]);
         pool.insert(signed(200, 2, 9_000), Stranger, 0).unwrap();
         assert_eq!(pool.size().0, STRANGERS_TRANSACTIONS_MAX);
@@ -385,9 +385,13 @@ mod tests {
         assert!(pool.is_waiting(day_ms), "blocks are made until it is not");
         let near_ms = day_ms + 30_000 - EXPIRY_AHEAD_MS_MAX;
         assert!(pool.select(near_ms - 1, day_ms).is_empty());
-        assert_eq!(pool.select(near_ms, day_ms), [soon.clone()]);
+        assert_eq!(pool.select(near_ms, day_ms), std::slice::from_ref(&soon));
         pool.insert(never.clone(), Entitled, day_ms).unwrap();
-        assert_eq!(pool.select(0, day_ms), [never.clone()], "it is refused, with proof, as by any clock");
+        assert_eq!(
+            pool.select(0, day_ms),
+            std::slice::from_ref(&never),
+            "it is refused, with proof, as by any clock"
+        );
         assert_eq!(pool.select(near_ms, day_ms + 29_999), [soon]);
         assert!(!pool.select(near_ms, day_ms + 30_000).contains(&signed(1, 1, day_ms + 30_000)), "too late");
     }
