@@ -69,8 +69,6 @@ const FORMATS: &[(&str, usize, &str)] = &[
     ("digest of a block", 32, "056421abbb6ec4fdd8b23ab55963305d"),
     ("digest of a page", 32, "7f7101a62cdfb9dd8ecb9f48be010c5b"),
     ("root of a state", 32, "594faa1154d82f6ec5fff620b531af8d"),
-    ("Message::Question", 10, "dfbddf8458ab06226986f7d369bfc00f"),
-    ("Message::Reply", 53, "579eca33667d817a3e8d57837f2696a6"),
 ];
 
 static SAMPLES: LazyLock<Vec<Sample>> = LazyLock::new(samples);
