@@ -13,7 +13,7 @@ FAILED, USAGE, NOT_PROVEN, CONFLICT = 1, 2, 7, 8
 
 # Keys that are no paths, or would lead astray.
 HOSTILE = [
-    "../../../../tmp/beyond-escape",
+    "../../../escaped",
     "/absolute",
     "a",
     "a/b",
@@ -145,7 +145,8 @@ def test_any_two_disks_give_all(disks, tmp_path, pair):
     assert written(tmp_path / "out") == disks.current
     assert report["written"] == len(disks.current) and report["failed"] == 0 and report["missing_blocks"] == []
     assert [snapshot(directory) for directory in directories] == before, "nothing is written into the directories"
-    assert not os.path.exists("/tmp/beyond-escape")
+    # That is where `../../../escaped` would be, below `out/second`.
+    assert not (tmp_path.parent / "escaped").exists()
 
 
 def test_names_of_files(disks, tmp_path):
@@ -154,7 +155,7 @@ def test_names_of_files(disks, tmp_path):
     assert {"second"} == {line["bucket"] for line in listed(tmp_path / "out")}
     assert files["a/b/c"] == "second/a/b/c"
     assert files["a"] == "second/a%_" and files["a/b"] == "second/a/b%_" and files["a/"] == "second/a/%"
-    assert files["../../../../tmp/beyond-escape"] == "second/%2E%2E/%2E%2E/%2E%2E/%2E%2E/tmp/beyond-escape"
+    assert files["../../../escaped"] == "second/%2E%2E/%2E%2E/%2E%2E/escaped"
     assert files["/absolute"] == "second/%/absolute"
     assert files["new\nline"] == "second/new%0Aline"
     assert files["ü/…/日本"] == "second/ü/…/日本"

@@ -103,8 +103,23 @@ impl NodeDirectory {
         files.collect()
     }
 
-    /// Its shard log.
-    pub(crate) fn log(&self) -> Result<Log<Segments>, String> {
+    /// Adds its shard log to others, and what is wrong with it to what cannot be read. How many records it seems to have.
+    pub(crate) fn open_log(&self, logs: &mut Vec<Log<Segments>>, unreadable: &mut Vec<String>) -> usize {
+        match self.log() {
+            Ok(log) => {
+                unreadable.extend(log.unreadable.iter().cloned());
+                let records = log.records();
+                logs.push(log);
+                records
+            }
+            Err(why) => {
+                unreadable.push(why);
+                0
+            }
+        }
+    }
+
+    fn log(&self) -> Result<Log<Segments>, String> {
         let directory = self.storage.join(PARTITION);
         let numbers = entries(&directory);
         let numbers = numbers

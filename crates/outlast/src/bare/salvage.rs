@@ -228,18 +228,7 @@ fn open_logs(
     let bar = task.output.count_bar("shard logs");
     let mut logs = Vec::new();
     for (directory, ChainFound { blocks, mut unreadable }) in directories.iter().zip(found) {
-        let records = match directory.log() {
-            Ok(log) => {
-                unreadable.extend(log.unreadable.iter().cloned());
-                let records = log.records();
-                logs.push(log);
-                records
-            }
-            Err(why) => {
-                unreadable.push(why);
-                0
-            }
-        };
+        let records = directory.open_log(&mut logs, &mut unreadable);
         report.directories.push(DirectoryFound { path: directory.name(), blocks, records, unreadable });
         bar.inc(1);
     }

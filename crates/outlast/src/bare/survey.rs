@@ -133,18 +133,7 @@ pub(crate) fn survey(output: Output, genesis: &Genesis, paths: &[PathBuf]) -> Re
         let (alone, mut found) =
             BareChain::read(genesis, std::slice::from_ref(directory), |bytes| bar.inc(bytes));
         let mut unreadable = found.pop().map(|found| found.unreadable).unwrap_or_default();
-        let records = match directory.log() {
-            Ok(log) => {
-                unreadable.extend(log.unreadable.iter().cloned());
-                let records = log.records();
-                logs.push(log);
-                records
-            }
-            Err(why) => {
-                unreadable.push(why);
-                0
-            }
-        };
+        let records = directory.open_log(&mut logs, &mut unreadable);
         let missing = alone.proven.missing.iter().map(|range| range.end() - range.start() + 1).sum();
         survivors.push(Survivor {
             path: directory.name(),
