@@ -2,7 +2,8 @@
 //! data and votes. Later it is killed, and both are put back to that copy. It then has forgotten votes that it cast, which
 //! is what makes a rollback dangerous: it may contradict them.
 //!
-//! Expected: the network goes on, and nobody is told anything false. What becomes of the node is told.
+//! Expected: the network goes on, and nobody is told anything false. The node finds out by asking the others, observes, and
+//! votes again after its quarantine, with another journal than the one in the copy.
 
 use super::HEAL_PATIENCE;
 use crate::{
@@ -34,18 +35,24 @@ pub(super) async fn harm(ground: &mut Ground<'_>) -> Result<(), Failure> {
         files::remove_directory(place)?;
         fs::rename(copy, place).map_err(|error| Failure::file("put back", place, &error))?;
     }
+    let copied = marker(ground, node);
     ground.start(node);
     ground.tell(format!("{} put back to that copy: data and votes", names(&[node])));
-    match ground.healed(&[node], false, HEAL_PATIENCE).await {
-        Ok(()) => {
-            let votes = ground.status().await.is_ok_and(|status| status["nodes"][node]["votes"] == true);
-            let what = if votes { "votes" } else { "observes" };
-            ground.tell(format!("{} has caught up, lacks nothing, and {what}", names(&[node])));
+    let name = names(&[node]);
+    match ground.healed(&[node], true, HEAL_PATIENCE).await {
+        Ok(()) if marker(ground, node) == copied => {
+            ground.miss(format!("{name} finds out that it has forgotten votes"));
         }
-        Err(why) => ground.tell(format!("{} has not come back: {why}", names(&[node]))),
+        Ok(()) => ground.tell(format!("{name} found out, was in quarantine, lacks nothing, and votes again")),
+        Err(why) => ground.miss(format!("{name} comes back: {why}")),
     }
     ground.fault_ends();
     Ok(())
+}
+
+/// What says which journal of votes the node goes by.
+fn marker(ground: &Ground<'_>, node: usize) -> Option<String> {
+    fs::read_to_string(ground.votes(node).join("voter")).ok()
 }
 
 /// Copies a directory, whose files may be mostly holes: those stay holes.
