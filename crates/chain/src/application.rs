@@ -27,7 +27,7 @@ use commonware_storage::{Context as StorageContext, qmdb::sync::Target};
 use commonware_utils::{SystemTimeExt, channel::mpsc, non_empty_range};
 use futures::StreamExt;
 use ledger::{Execution, Record, StateKey};
-use proof::{Digest, Genesis, Header, SignedTransaction, merkle, wire::List};
+use proof::{Digest, Header, Lineage, SignedTransaction, merkle, wire::List};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -47,22 +47,30 @@ type Merkleized<E> = <Databases<E> as DatabaseSet<E>>::Merkleized;
 /// The facts of the network that every block repeats.
 #[derive(Debug)]
 pub struct Network {
-    /// The founding facts.
-    pub genesis: Genesis,
-    /// Their hash.
+    /// The founding facts, and who decides since.
+    pub lineage: Lineage,
+    /// The founding facts' hash.
     pub id: Digest,
-    /// The committee's hash.
+    /// The hash of the committee that decides now.
     pub committee: Digest,
     /// The first block.
     pub block: Block,
 }
 
 impl Network {
-    /// Derives them from the genesis.
-    pub fn new<E: StorageContext + Spawner>(genesis: Genesis) -> Self {
+    /// Derives them from the genesis and what came after.
+    pub fn new<E: StorageContext + Spawner>(lineage: impl Into<Lineage>) -> Self {
+        let lineage = lineage.into();
         let target = <Databases<E> as DatabaseSet<E>>::initial_sync_targets();
-        let block = Block::genesis(&genesis, target.root, *target.range.start(), *target.range.end());
-        Self { id: genesis.id(), committee: genesis.committee.digest(), genesis, block }
+        let block =
+            Block::genesis(lineage.genesis(), target.root, *target.range.start(), *target.range.end());
+        Self { id: lineage.network(), committee: lineage.committee().digest(), lineage, block }
+    }
+
+    /// The hash of the block that the newest epoch begins after.
+    pub fn base(&self) -> Digest {
+        let last = self.lineage.last().map(|last| last.header.digest());
+        last.unwrap_or_else(|| self.block.header.digest())
     }
 
     fn execute(
@@ -72,7 +80,8 @@ impl Network {
         loaded: &Loaded,
         transactions: &[SignedTransaction],
     ) -> Execution {
-        let context = ledger::BlockContext { genesis: &self.genesis, network: self.id, height, time_ms };
+        let context =
+            ledger::BlockContext { genesis: self.lineage.genesis(), network: self.id, height, time_ms };
         ledger::execute(&context, loaded, transactions)
     }
 }
@@ -191,7 +200,7 @@ impl App {
             seen.insert(id)
                 && signed.transaction.expires_ms > block.header.time_ms
                 && (self.mempool.has_admitted(&id, signed)
-                    || ledger::admit(signed, &self.network.genesis, self.network.id).is_ok())
+                    || ledger::admit(signed, self.network.lineage.committee(), self.network.id).is_ok())
         })
     }
 }

@@ -66,6 +66,8 @@ struct Inner {
     proved_order: VecDeque<Digest>,
     waiters: BTreeMap<Digest, Vec<oneshot::Sender<Fate>>>,
     telling: Telling,
+    /// The epoch whose views are meant.
+    epoch: u64,
     /// Height of the highest block that the archive held at the start.
     kept: u64,
 }
@@ -87,10 +89,11 @@ pub struct Applied {
 }
 
 impl Applied {
-    /// Nothing applied yet, by a node that voted to finalize up to this view; zero if it never did, or has lost its votes.
-    pub fn new(finalizing: u64) -> Self {
+    /// Nothing applied yet, by a node that voted in this epoch to finalize up to this view; zero if it never did, or has
+    /// lost its votes.
+    pub fn new(epoch: u64, finalizing: u64) -> Self {
         let telling = if finalizing > 0 { Telling::From(finalizing) } else { Telling::Always };
-        let inner = Inner { telling, ..Inner::default() };
+        let inner = Inner { telling, epoch, ..Inner::default() };
         Self { inner: Arc::new(Mutex::new(inner)), height: Rising::default() }
     }
 
@@ -108,8 +111,10 @@ impl Applied {
 
     /// Tells of the newest proved block, if that may be.
     fn tell(&self, mut inner: MutexGuard<'_, Inner>) {
-        let Some(view) = inner.newest().map(|newest| newest.header.view) else { return };
-        if matches!(inner.telling, Telling::From(first) if view >= first) {
+        let Some(reached) = inner.newest().map(|newest| (newest.header.epoch, newest.header.view)) else {
+            return;
+        };
+        if matches!(inner.telling, Telling::From(first) if reached >= (inner.epoch, first)) {
             inner.telling = Telling::Always;
         }
         let told = inner.told().map(|newest| newest.header.height);
@@ -259,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_restarted_voter_tells_of_nothing_older_than_its_votes() {
-        let applied = Applied::new(3);
+        let applied = Applied::new(0, 3);
         applied.push(block(1), Some(finalization()));
         assert_eq!(told(&applied), (0, false));
         applied.push(block(2), Some(finalization()));
@@ -271,14 +276,14 @@ mod tests {
 
     #[test]
     fn one_that_had_applied_all_tells_at_once() {
-        let applied = Applied::new(1);
+        let applied = Applied::new(0, 1);
         applied.push(block(1), Some(finalization()));
         assert_eq!(told(&applied), (1, true));
     }
 
     #[test]
     fn one_that_votes_again_tells_of_nothing_older_than_what_it_may_have_voted_for() {
-        let applied = Applied::new(0);
+        let applied = Applied::new(0, 0);
         applied.push(block(1), Some(finalization()));
         applied.tell_from(2);
         assert_eq!(applied.newest(), None);
@@ -291,7 +296,7 @@ mod tests {
     #[test]
     fn a_restarted_node_tells_of_nothing_older_than_it_told_of() {
         for finalizing in [0, 1] {
-            let applied = Applied::new(finalizing);
+            let applied = Applied::new(0, finalizing);
             applied.kept(3);
             applied.push(block(1), Some(finalization()));
             applied.push(block(2), Some(finalization()));
@@ -307,7 +312,7 @@ mod tests {
 
     #[test]
     fn an_observer_does_not_wait_for_votes() {
-        let applied = Applied::new(0);
+        let applied = Applied::new(0, 0);
         applied.push(block(1), Some(finalization()));
         assert_eq!(told(&applied), (1, true));
     }

@@ -17,7 +17,7 @@ use crate::block::Block;
 use bytes::{Bytes, BytesMut};
 use commonware_codec::ReadExt as _;
 use commonware_consensus::BoundedBlock as _;
-use proof::{Committee, Digest, Header, finality::Finalization};
+use proof::{Digest, Header, Lineage, finality::Finalization};
 use std::{io, ops::RangeInclusive};
 
 /// What the names of the partitions begin with that have blocks and finalizations, below a node's storage directory.
@@ -76,31 +76,21 @@ pub struct Proven {
 
 /// What files have of a network's chain.
 pub struct Archive {
-    network: Digest,
-    committee: Committee,
-    committee_digest: Digest,
+    lineage: Lineage,
     blocks: Vec<Entry>,
     certificates: Vec<(Digest, Spot)>,
     sorted: bool,
 }
 
 impl Archive {
-    /// Of the network with this id, whose nodes these are.
-    pub fn new(network: Digest, committee: Committee) -> Self {
-        let committee_digest = committee.digest();
-        Self {
-            network,
-            committee,
-            committee_digest,
-            blocks: Vec::new(),
-            certificates: Vec::new(),
-            sorted: true,
-        }
+    /// Of this network.
+    pub fn new(lineage: Lineage) -> Self {
+        Self { lineage, blocks: Vec::new(), certificates: Vec::new(), sorted: true }
     }
 
     /// Takes the blocks of a file. Gives how many there are.
     pub fn add_blocks(&mut self, file: u32, reader: impl io::Read) -> io::Result<u64> {
-        let (network, committee, mut found) = (self.network, self.committee_digest, 0);
+        let (lineage, network, mut found) = (&self.lineage, self.lineage.network(), 0);
         let blocks = &mut self.blocks;
         scan(reader, Block::max_encode_size(&()), |offset, bytes| {
             if bytes.len() < 32 || bytes[..32] != network.0 {
@@ -108,7 +98,7 @@ impl Archive {
             }
             let mut rest = bytes.clone();
             match Block::read(&mut rest) {
-                Ok(block) if block.header.committee == committee => {
+                Ok(block) if lineage.check_header(&block.header).is_ok() => {
                     let Header { parent, height, .. } = block.header;
                     let spot = Spot { file, offset };
                     blocks.push(Entry { digest: block.header.digest(), parent, height, spot });
@@ -126,7 +116,7 @@ impl Archive {
     pub fn add_finalizations(&mut self, file: u32, reader: impl io::Read) -> io::Result<u64> {
         self.sort();
         let (blocks, certificates) = (&self.blocks, &mut self.certificates);
-        let (nodes, mut found) = (self.committee.n(), 0);
+        let (nodes, mut found) = (self.lineage.committee().n(), 0);
         scan(reader, FINALIZATION_MAX, |offset, bytes| {
             let mut rest = bytes.clone();
             match Finalization::read(&mut rest) {
@@ -213,7 +203,9 @@ impl Archive {
             Finalization::read(&mut bytes).ok()
         })
         .find(|finalization| {
-            finalization.block == *block && finalization.verify(self.network, &self.committee).is_ok()
+            let committee = self.lineage.committee_of(finalization.epoch);
+            let verifies = |committee| finalization.verify(self.lineage.network(), committee).is_ok();
+            finalization.block == *block && committee.is_some_and(verifies)
         })
     }
 }
@@ -283,7 +275,7 @@ fn next_of(bytes: &[u8], network: &Digest) -> usize {
 mod tests {
     use super::*;
     use commonware_codec::{Encode as _, EncodeSize as _};
-    use proof::{Genesis, SecretKey, merkle, wire::List};
+    use proof::{Committee, Genesis, SecretKey, merkle, wire::List};
 
     /// A chain of empty blocks, with a certificate for each.
     struct Sample {
@@ -354,7 +346,7 @@ mod tests {
         }
 
         fn prove(&self, files: &[(bool, Vec<u8>)]) -> Proven {
-            let mut archive = Archive::new(self.genesis.id(), self.genesis.committee.clone());
+            let mut archive = Archive::new(self.genesis.clone().into());
             for certificates in [false, true] {
                 for (number, (_, bytes)) in (0..).zip(files).filter(|(_, file)| file.0 == certificates) {
                     if certificates {

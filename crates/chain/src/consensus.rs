@@ -77,7 +77,8 @@ pub(crate) struct Simplex<E, A, D, S, R, B> {
     pub partition: String,
     /// One that cannot sign, and one that can.
     pub schemes: (Scheme, Scheme),
-    /// The genesis.
+    /// The epoch, and the block that it begins after.
+    pub epoch: Epoch,
     pub floor: sha256::Digest,
     pub automaton: A,
     pub deferred: D,
@@ -105,7 +106,9 @@ where
     /// Starts it. The one that was started before must have ended.
     pub(crate) fn start(&self, role: Role) -> Handle<()> {
         let (context, scheme, partition) = match role {
-            Role::Observer => (&self.observing, &self.schemes.0, format!("{}-observed-0", self.partition)),
+            Role::Observer => {
+                (&self.observing, &self.schemes.0, format!("{}-observed-{}", self.partition, self.epoch))
+            }
             Role::Voter(journal) => (&self.voting, &self.schemes.1, self.journal.votes(journal)),
         };
         let timeouts = &self.timeouts;
@@ -121,7 +124,7 @@ where
                 strategy: Sequential,
                 partition,
                 mailbox_size: NZUsize!(256),
-                epoch: Epoch::zero(),
+                epoch: self.epoch,
                 // A journal that begins with a finalization begins there.
                 floor: Floor::Genesis(self.floor),
                 replay_buffer: BUFFER,

@@ -17,8 +17,9 @@
 use crate::{
     application::{App, Databases, Network},
     applied::Applied,
-    block::{Block, digest, engine_key},
+    block::{Block, digest, engine_digest},
     consensus::{Lent, Simplex},
+    epochs::{Epochs, Schemes, arrive, participants},
     inquiry::{Answers, Inquiry},
     intake::{Inadmissible, take_gossip},
     journal::{self, Recalled},
@@ -40,11 +41,9 @@ use commonware_consensus::{
         standard::{Deferred, Standard},
     },
     simplex::{self, scheme::ed25519::Scheme},
-    types::{Epoch, FixedEpocher, Height, ViewDelta},
+    types::{Epoch, Height, ViewDelta},
 };
-use commonware_cryptography::{
-    Digested, Digestible as _, Signer as _, certificate::ConstantProvider, ed25519, sha256,
-};
+use commonware_cryptography::{Digested, Digestible as _, Signer as _, ed25519, sha256};
 use commonware_glue::stateful::{
     self, Stateful, SyncPlan,
     db::{SyncEngineConfig, p2p as state_sync},
@@ -59,9 +58,7 @@ use commonware_storage::{
     qmdb::any::ordered,
     translator::EightCap,
 };
-use commonware_utils::{
-    NZDuration, NZU16, NZU64, NZUsize, SystemTimeExt, TryCollect, channel::mpsc, ordered::Set,
-};
+use commonware_utils::{NZDuration, NZU16, NZU64, NZUsize, SystemTimeExt, channel::mpsc};
 use proof::{Manifest, SignedTransaction, finality::Finalization};
 use rand_core::CryptoRng;
 use std::{
@@ -75,8 +72,6 @@ use tracing::{debug, warn};
 pub trait Context: StorageContext + Spawner + Clock + CryptoRng {}
 impl<E: StorageContext + Spawner + Clock + CryptoRng> Context for E {}
 
-/// Height up to which the genesis epoch lasts: for ever, until membership changes are part of the protocol.
-const EPOCH_LENGTH: NonZeroU64 = NZU64!(1 << 40);
 /// Final blocks on their way to the follower.
 const FINAL_BLOCKS: usize = 32;
 const ARCHIVE_SECTION: NonZeroU64 = NZU64!(16_384);
@@ -228,21 +223,21 @@ where
     let Config { partition, network, key, claim, register, timeouts, index, referenced_height, references } =
         config;
     let public_key = key.public_key();
-    let committee = &network.genesis.committee;
-    let participants: Set<ed25519::PublicKey> =
-        committee.nodes().iter().map(engine_key).try_collect().expect("a committee has distinct keys");
+    let committee = network.lineage.committee();
+    let participants = participants(committee);
     let codec = participants.len();
-    let namespace = network.genesis.consensus_namespace();
+    let namespace = network.lineage.genesis().consensus_namespace();
     let signer = Scheme::signer(&namespace, participants.clone(), key);
     let signer = signer.expect("a node is a member of its committee");
     // Whoever only verifies cannot sign.
     let scheme = Scheme::member(&namespace, participants, &public_key);
     let scheme = scheme.expect("a node is a member of its committee");
     let me = memory::place(&scheme, &public_key).expect("a node is a member of its committee");
-    let provider = ConstantProvider::<Scheme, Epoch>::new(scheme.clone());
+    let epochs = Epochs::new(&network.lineage);
     let page_cache = CacheRef::new(NZU16!(4096), NZUsize!(4096));
     let journal = journal::Place {
         partition: partition.clone(),
+        epoch: committee.epoch(),
         nodes: codec,
         page_cache: page_cache.clone(),
         buffer: BUFFER,
@@ -297,8 +292,8 @@ where
         finalizations,
         blocks,
         marshal::Config {
-            provider: provider.clone(),
-            epocher: FixedEpocher::new(EPOCH_LENGTH),
+            provider: Schemes::new(&network.lineage, scheme.clone()),
+            epocher: epochs.clone(),
             start: plan.marshal_start(Digested::precomputed(network.block.clone(), network.block.digest())),
             partition_prefix: partition.clone(),
             mailbox_size: NZUsize!(1024),
@@ -355,16 +350,13 @@ where
             strategy: Sequential,
         },
     );
-    let deferred = Deferred::new(
-        context.child("deferred"),
-        stateful_mailbox.clone(),
-        marshal_mailbox.clone(),
-        FixedEpocher::new(EPOCH_LENGTH),
-    );
+    let deferred =
+        Deferred::new(context.child("deferred"), stateful_mailbox.clone(), marshal_mailbox.clone(), epochs);
     marshal.start(stateful_mailbox.clone(), buffer, resolver);
     stateful.start();
 
-    let applied = Applied::new(recalled.as_ref().map_or(0, |(_, recalled)| recalled.finalizing()));
+    let finalizing = recalled.as_ref().map_or(0, |(_, recalled)| recalled.finalizing());
+    let applied = Applied::new(committee.epoch(), finalizing);
     applied.kept(kept);
     context.child("follow").spawn({
         let (blocks, applied, mempool) = (marshal_mailbox.clone(), applied.clone(), mempool.clone());
@@ -390,7 +382,8 @@ where
         voting: voting.child("voting"),
         partition,
         schemes: (scheme, signer),
-        floor: network.block.digest(),
+        epoch: Epoch::new(committee.epoch()),
+        floor: engine_digest(&network.base()),
         automaton: Paced::new(context.child("pacing"), deferred.clone(), mempool.clone(), timeouts.idle),
         deferred,
         memory: memory.clone(),
@@ -405,7 +398,9 @@ where
     };
     let consensus = context.child("consensus").spawn({
         let (standing, applied, committee) = (standing.clone(), applied.clone(), committee.clone());
-        move |context| {
+        let (blocks, network) = (marshal_mailbox.clone(), network.clone());
+        move |context| async move {
+            arrive(&context, &blocks, &network.lineage, &public_key).await;
             let voting = Voting {
                 context,
                 journals: voting,
@@ -420,7 +415,7 @@ where
                 applied,
                 heard,
             };
-            voting.run(move |role| simplex.start(role))
+            voting.run(move |role| simplex.start(role)).await;
         }
     });
     let state = stateful_mailbox.subscribe_databases().await;

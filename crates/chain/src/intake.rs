@@ -84,12 +84,12 @@ pub(crate) async fn take_gossip<E: StorageContext + Spawner>(
     if mempool.has_admitted(&signed.transaction.id(), &signed) {
         return Ok(());
     }
-    ledger::admit(&signed, &network.genesis, network.id).map_err(|_| Inadmissible)?;
+    ledger::admit(&signed, network.lineage.committee(), network.id).map_err(|_| Inadmissible)?;
     let block_time_ms = applied.reached().map_or(0, |header| header.time_ms);
     if signed.transaction.expires_ms <= block_time_ms {
         return Ok(());
     }
-    if let Said::Undecided(Signatory::Entitled) = ask(state, &network.genesis, &signed).await {
+    if let Said::Undecided(Signatory::Entitled) = ask(state, network.lineage.genesis(), &signed).await {
         // A full pool is not the sender's fault, and the transaction is in other pools.
         let _ = mempool.insert(Arc::new(signed), Signatory::Entitled, now_ms);
     }

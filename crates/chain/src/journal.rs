@@ -1,6 +1,6 @@
 //! The journal of votes: the engine's, read before the engine does, and begun for it.
 //!
-//! A journal has a number: that of the view above which it is complete. The first one of a key has number zero. A node
+//! Each epoch has journals of its own. A journal has a number: that of the view above which it is complete. The first one of a key has number zero. A node
 //! that lost its votes, and may vote again, begins another (see [`crate::voting`]).
 //!
 //! A journal is *begun* with an entry that says nothing about votes, and this is synced before anything is signed. So
@@ -28,6 +28,8 @@ use std::num::NonZeroUsize;
 pub(crate) struct Place {
     /// What the names of all partitions begin with.
     pub partition: String,
+    /// The epoch whose votes these are.
+    pub epoch: u64,
     /// Nodes of the committee.
     pub nodes: usize,
     pub page_cache: CacheRef,
@@ -68,7 +70,10 @@ type Entry = Artifact<Scheme, sha256::Digest>;
 impl Place {
     /// The partition of a journal of votes.
     pub(crate) fn votes(&self, journal: u64) -> String {
-        format!("{}-votes-{journal}", self.partition)
+        match self.epoch {
+            0 => format!("{}-votes-{journal}", self.partition),
+            epoch => format!("{}-votes-{epoch}-{journal}", self.partition),
+        }
     }
 
     fn config(&self, journal: u64) -> Config<<<Scheme as certificate::Verifier>::Certificate as Read>::Cfg> {

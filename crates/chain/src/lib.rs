@@ -7,6 +7,7 @@ pub mod block;
 pub mod client;
 mod consensus;
 pub mod engine;
+mod epochs;
 pub mod index;
 pub mod inquiry;
 mod intake;

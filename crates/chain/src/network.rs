@@ -20,7 +20,7 @@ use commonware_stream::{
     sake::{self, Sake},
 };
 use commonware_utils::{NZU32, NZUsize, TryCollect, ordered::Map};
-use proof::{Genesis, limits::TRANSACTION_BYTES_MAX};
+use proof::{Lineage, limits::TRANSACTION_BYTES_MAX};
 use rand_core::CryptoRng;
 use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
@@ -99,17 +99,17 @@ where
     ])
 }
 
-/// Starts the network of the genesis committee.
+/// Starts the network of the newest committee.
 pub fn start<E>(
     context: E,
-    genesis: &Genesis,
+    lineage: &Lineage,
     key: ed25519::PrivateKey,
     addresses: Addresses,
 ) -> (Channels<lookup::Sender<ed25519::PublicKey, E>, lookup::Receiver<ed25519::PublicKey>>, Oracle)
 where
     E: commonware_storage::Context + Spawner + Clock + Metrics + RuntimeNetwork + Resolver + CryptoRng,
 {
-    let committee = &genesis.committee;
+    let committee = lineage.committee();
     assert_eq!(committee.n(), addresses.nodes.len(), "one address a node");
     let upgrader: Upgrader = Cups::new(
         Sake {
@@ -123,7 +123,7 @@ where
     // Nodes of one network may share a machine or a NAT, so the presets that count connections per address do not fit.
     let mut config = lookup::Config::local(
         upgrader,
-        &[b"outlast/p2p/1".as_slice(), &genesis.id().0].concat(),
+        &[b"outlast/p2p/1".as_slice(), &lineage.network().0].concat(),
         addresses.listen,
         NZUsize!(proof::limits::NODES_MAX),
         message_bytes_max::<E>(committee.n() as u32),

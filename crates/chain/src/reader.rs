@@ -89,11 +89,11 @@ impl<E: Context> Reader<E> {
     async fn submitted(&self, signed: SignedTransaction) -> Result<Submission, Rejection> {
         let id = signed.transaction.id();
         if !self.mempool.has_admitted(&id, &signed) {
-            ledger::admit(&signed, &self.network.genesis, self.network.id)?;
+            ledger::admit(&signed, self.network.lineage.committee(), self.network.id)?;
         }
         // The waiter comes first, so that a block which is applied in between is not missed.
         let fate = self.applied.wait(id);
-        let signatory = match intake::ask(&self.state, &self.network.genesis, &signed).await {
+        let signatory = match intake::ask(&self.state, self.network.lineage.genesis(), &signed).await {
             Said::Decided(outcome) => return Ok(self.decided(outcome).await),
             Said::Undecided(signatory) => signatory,
         };

@@ -4,7 +4,7 @@
 //! the certificates (a quorum of signatures each).
 
 use proof::{
-    Digest, Genesis, Manifest, SignedTransaction,
+    Committee, Digest, Manifest, SignedTransaction,
     availability::CertificateError,
     limits::{
         CERTIFICATE_AGE_MS_MAX, CHUNK_LENGTH, CHUNK_TAG_LENGTH, DIRECT_CHUNKS_MAX, INLINE_MAX,
@@ -73,8 +73,8 @@ pub enum Inadmissible {
     Certificate(#[from] CertificateError),
 }
 
-/// Checks all of a transaction that needs no state. `network` is the genesis' id.
-pub fn admit(signed: &SignedTransaction, genesis: &Genesis, network: Digest) -> Result<(), Inadmissible> {
+/// Checks all of a transaction that needs no state. `network` is the genesis' id, `committee` the one that decides now.
+pub fn admit(signed: &SignedTransaction, committee: &Committee, network: Digest) -> Result<(), Inadmissible> {
     let transaction = &signed.transaction;
     if transaction.network != network {
         return Err(Inadmissible::OtherNetwork(transaction.network));
@@ -91,7 +91,7 @@ pub fn admit(signed: &SignedTransaction, genesis: &Genesis, network: Digest) -> 
         return Err(Inadmissible::Signature);
     }
     for (stored, _) in stored(signed) {
-        stored.certificate.verify(network, &genesis.committee, stored.manifest.digest)?;
+        stored.certificate.verify(network, committee, stored.manifest.digest)?;
     }
     Ok(())
 }

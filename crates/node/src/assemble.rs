@@ -127,7 +127,7 @@ where
 {
     let Parts { network, key, claim, register, voting, partition, shards, index, timeouts, upkeep } = parts;
     let member =
-        network.genesis.committee.index(&key.public_key()).expect("a node is a member of its committee");
+        network.lineage.committee().index(&key.public_key()).expect("a node is a member of its committee");
     let store_config = StoreConfig { partition: format!("{partition}-shards"), ..shards };
     let store = ShardStore::open(context.child("shards"), store_config).await?;
     let engine_key = engine_key(&key);
@@ -160,7 +160,7 @@ where
         store.clone(),
         ServerConfig {
             network: network.id,
-            committee: network.genesis.committee.clone(),
+            committee: network.lineage.committee().clone(),
             node: u8::try_from(member).expect("a committee has at most 31 nodes"),
             key,
         },
@@ -186,7 +186,7 @@ fn healer<E: Context + link::Context>(
     node: usize,
     upkeep: &Upkeep,
 ) -> Healer<E> {
-    let committee = &network.genesis.committee;
+    let committee = network.lineage.committee();
     let links = committee.nodes().iter().zip(&upkeep.nodes).map(|(peer, address)| {
         let config = link::ClientConfig {
             key: key.clone(),
@@ -245,7 +245,7 @@ impl<S: Store> Derived for Indexer<S> {
 
     fn follow(&mut self, block: &Block) {
         let context = ledger::BlockContext {
-            genesis: &self.network.genesis,
+            genesis: self.network.lineage.genesis(),
             network: self.network.id,
             height: block.header.height,
             time_ms: block.header.time_ms,

@@ -1,6 +1,6 @@
 //! A node's configuration: one TOML file, paths in it relative to that file.
 
-use proof::{Genesis, PublicKey, SecretKey, limits::GRACE_MS_MIN};
+use proof::{Committee, Lineage, PublicKey, SecretKey, limits::GRACE_MS_MIN};
 use serde::{Deserialize, Serialize};
 use shards::ScrubPace;
 use std::{
@@ -39,7 +39,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Where the journal of votes is.
+    /// Where journals of votes are.
     pub fn votes(&self) -> PathBuf {
         self.votes_directory.clone().unwrap_or_else(|| self.key.with_extension("votes"))
     }
@@ -138,9 +138,9 @@ pub enum ConfigError {
         /// Why.
         error: proof::genesis::GenesisError,
     },
-    /// The peers are not the genesis committee.
+    /// The peers are not the committee that decides now.
     #[error(
-        "the nodes in the configuration are not those of the genesis file: {0}. Copy the [[nodes]] entries again from another node"
+        "the nodes in the configuration are not those of the genesis file: {0}. Copy the [[nodes]] entries, or a newer genesis file, again from another node"
     )]
     Nodes(String),
     /// The journal of votes would go with the rest.
@@ -154,7 +154,9 @@ pub enum ConfigError {
     )]
     Grace(u64),
     /// The key is of no member.
-    #[error("the key {0} is of no node of this network. Use the key file that belongs to this configuration")]
+    #[error(
+        "the key {0} is of no node of this network, or no longer. Use the key file that belongs to this configuration"
+    )]
     NotMember(PublicKey),
 }
 
@@ -163,8 +165,8 @@ pub enum ConfigError {
 pub struct Loaded {
     /// The configuration, its paths resolved.
     pub config: Config,
-    /// The founding facts.
-    pub genesis: Genesis,
+    /// The founding facts, and who decides since.
+    pub lineage: Lineage,
     /// The node's key.
     pub key: SecretKey,
     /// The node's place in the committee.
@@ -193,14 +195,17 @@ impl Config {
         if config.shards.grace_seconds < GRACE_MS_MIN / 1000 {
             return Err(ConfigError::Grace(config.shards.grace_seconds));
         }
-        let genesis = load_genesis(&config.genesis)?;
+        let lineage = load_lineage(&config.genesis)?;
         let key = load_key(&config.key)?;
         let public_key = key.public_key();
-        let index = genesis.committee.index(&public_key).ok_or(ConfigError::NotMember(public_key))?;
-        let consensus =
-            in_order(&genesis, config.nodes.iter().map(|peer| (peer.key.as_str(), peer.consensus)))?;
-        let gateways = in_order(&genesis, config.nodes.iter().map(|peer| (peer.key.as_str(), peer.gateway)))?;
-        Ok(Loaded { config, genesis, key, index, consensus, gateways })
+        let index = lineage.committee().index(&public_key).ok_or(ConfigError::NotMember(public_key))?;
+        let consensus = in_order(
+            lineage.committee(),
+            config.nodes.iter().map(|peer| (peer.key.as_str(), peer.consensus)),
+        )?;
+        let gateways =
+            in_order(lineage.committee(), config.nodes.iter().map(|peer| (peer.key.as_str(), peer.gateway)))?;
+        Ok(Loaded { config, lineage, key, index, consensus, gateways })
     }
 }
 
@@ -221,10 +226,9 @@ fn plain(path: &Path) -> PathBuf {
 
 /// The addresses of `nodes`, (public key, address), in the order of the committee.
 pub fn in_order<'a>(
-    genesis: &Genesis,
+    committee: &Committee,
     nodes: impl Iterator<Item = (&'a str, SocketAddr)>,
 ) -> Result<Vec<SocketAddr>, ConfigError> {
-    let committee = &genesis.committee;
     let mut addresses = vec![None; committee.n()];
     for (key, address) in nodes {
         let index = PublicKey::from_hex(key).and_then(|key| committee.index(&key));
@@ -238,8 +242,8 @@ pub fn in_order<'a>(
 }
 
 /// Reads a genesis file.
-pub fn load_genesis(path: &Path) -> Result<Genesis, ConfigError> {
-    Genesis::from_file(&read(path)?).map_err(|error| ConfigError::Genesis { path: path.into(), error })
+pub fn load_lineage(path: &Path) -> Result<Lineage, ConfigError> {
+    Lineage::from_file(&read(path)?).map_err(|error| ConfigError::Genesis { path: path.into(), error })
 }
 
 /// Reads a key file: 64 hexadecimal digits, readable by its owner alone.

@@ -95,8 +95,9 @@ fn run_until(loaded: Loaded, shutdown: Shutdown) -> Result<(), RunError> {
     probe(loaded.config.consensus_listen, "consensus_listen")?;
     let metrics = loaded.config.metrics_listen.map(|address| probe(address, "metrics_listen")).transpose()?;
     let wrong = |error| RunError::Directory { path: votes.clone(), error };
-    let register = Votes::open(&votes, &loaded.config.permit, loaded.genesis.id(), &loaded.key.public_key())
-        .map_err(wrong)?;
+    let epoch = (loaded.lineage.network(), loaded.lineage.committee().epoch());
+    let register =
+        Votes::open(&votes, &loaded.config.permit, epoch, &loaded.key.public_key()).map_err(wrong)?;
     let claim = register.claim().map_err(wrong)?;
     let runtime =
         tokio::Config::new().with_storage_directory(directory.join(STORAGE)).with_tcp_nodelay(Some(true));
@@ -141,8 +142,8 @@ async fn node(
     told: metrics::Told,
     shutdown: Shutdown,
 ) -> Result<(), RunError> {
-    let Loaded { config, genesis, key, index: number, consensus, gateways } = loaded;
-    let network = Arc::new(Network::new::<tokio::Context>(genesis));
+    let Loaded { config, lineage, key, index: number, consensus, gateways } = loaded;
+    let network = Arc::new(Network::new::<tokio::Context>(lineage));
     info!(node = number, key = %key.public_key(), network = %network.id, ?claim, "starting");
 
     let index = Index::open(Disk::open(&config.directory.join("index"), INDEX_CACHE_BYTES)?)?;
@@ -153,7 +154,7 @@ async fn node(
     })?;
     let addresses = Addresses { listen: config.consensus_listen, nodes: consensus };
     let (channels, oracle) =
-        network::start(context.child("network"), &network.genesis, engine_key(&key), addresses);
+        network::start(context.child("network"), &network.lineage, engine_key(&key), addresses);
     let parts = Parts {
         network,
         key,

@@ -36,9 +36,9 @@ impl<E: Context, S: Store> Handler for Front<E, S> {
     /// Nodes, approvers, and whoever may sign for a tenant.
     async fn admit(&self, peer: &ed25519::PublicKey) -> bool {
         let key = public_key(peer);
-        let genesis = &self.network.genesis;
-        genesis.committee.index(&key).is_some()
-            || genesis.approvers.contains(&key)
+        let lineage = &self.network.lineage;
+        lineage.committee().index(&key).is_some()
+            || lineage.genesis().approvers.contains(&key)
             || self.chain.is_signer(&key)
     }
 

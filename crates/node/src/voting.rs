@@ -27,6 +27,12 @@
 //! is silent meanwhile, like a slow node. What a node promises with a vote besides (that it can give out the block) is
 //! then not kept by this node for the blocks that it has lost; that is one of the f faults, and others have them.
 //!
+//! # Epochs
+//!
+//! When the approvers let the network go on with another committee (`proof::lineage`), an epoch begins in which no key has
+//! voted, whatever it voted for before. So each epoch has journals, a marker and a permit of its own, with its number in
+//! their names. A permit for an epoch is written with the recovery that begins it, and by nothing else.
+//!
 //! The journal must never be in two places. So it is kept by a runtime of its own, whose only directory this is: were it
 //! below a link in the directory that gets deleted, the engine would make that path anew as a plain directory and go on
 //! there, out of sight of the next start.
@@ -68,11 +74,21 @@ pub fn decide(found: Found) -> Claim {
 }
 
 /// The name of a journal's partition.
-pub fn journal(number: u64) -> String {
-    format!("{JOURNAL}{number}")
+pub fn journal(epoch: u64, number: u64) -> String {
+    if epoch == 0 { format!("{JOURNAL}{number}") } else { format!("{JOURNAL}{epoch}-{number}") }
 }
 
-/// A node's votes directory and permit. Clones share it.
+/// The permit for an epoch, given that of the first.
+pub fn permit_in(permit: &Path, epoch: u64) -> PathBuf {
+    if epoch == 0 {
+        return permit.to_owned();
+    }
+    let mut name = permit.as_os_str().to_owned();
+    name.push(format!("-{epoch}"));
+    name.into()
+}
+
+/// A node's votes directory and permit, of one epoch. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Votes(Arc<Paths>);
 
@@ -80,26 +96,41 @@ pub struct Votes(Arc<Paths>);
 struct Paths {
     directory: PathBuf,
     permit: PathBuf,
+    marker: PathBuf,
     network: Digest,
+    epoch: u64,
     key: PublicKey,
 }
 
 impl Votes {
-    /// Those of the node with this key. Makes the directory, synced, if it is not there.
-    pub fn open(directory: &Path, permit: &Path, network: Digest, key: &PublicKey) -> io::Result<Self> {
+    /// Those of the node with this key in an epoch of a network. `permit` is that for the first epoch. Makes the directory, synced, if it is not there.
+    pub fn open(
+        directory: &Path,
+        permit: &Path,
+        (network, epoch): (Digest, u64),
+        key: &PublicKey,
+    ) -> io::Result<Self> {
         let journals = directory.join(JOURNALS);
         fs::create_dir_all(&journals)?;
         for directory in [journals.as_path(), directory, parent(directory)] {
             File::open(directory)?.sync_all()?;
         }
-        let paths = Paths { directory: directory.into(), permit: permit.into(), network, key: *key };
+        let marker = if epoch == 0 { MARKER.to_owned() } else { format!("{MARKER}-{epoch}") };
+        let paths = Paths {
+            directory: directory.into(),
+            permit: permit_in(permit, epoch),
+            marker: directory.join(marker),
+            network,
+            epoch,
+            key: *key,
+        };
         Ok(Self(Arc::new(paths)))
     }
 
     /// What vouches for its journal now.
     pub fn claim(&self) -> io::Result<Claim> {
-        let Paths { directory, permit, .. } = &*self.0;
-        let marker = match fs::read_to_string(directory.join(MARKER)) {
+        let Paths { directory, permit, marker, epoch, .. } = &*self.0;
+        let marker = match fs::read_to_string(marker) {
             // Torn, or of another network or key: it vouches for nothing.
             Ok(found) => self.named(&found),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
@@ -108,7 +139,7 @@ impl Votes {
             Err(error) => return Err(error),
         };
         let journal = match marker {
-            Some(number) => has_files(&directory.join(JOURNALS).join(journal(number)))?,
+            Some(number) => has_files(&directory.join(JOURNALS).join(journal(*epoch, number)))?,
             None => false,
         };
         Ok(decide(Found { permit: permit.exists(), marker, journal }))
@@ -116,10 +147,10 @@ impl Votes {
 
     /// Has the marker name a journal, then removes the permit.
     pub fn mark(&self, journal: u64) -> io::Result<()> {
-        let Paths { directory, permit, .. } = &*self.0;
-        let (marker, words) = (directory.join(MARKER), self.words(journal));
-        if fs::read(&marker).ok().as_deref() != Some(words.as_bytes()) {
-            let mut file = File::create(&marker)?;
+        let Paths { directory, permit, marker, .. } = &*self.0;
+        let words = self.words(journal);
+        if fs::read(marker).ok().as_deref() != Some(words.as_bytes()) {
+            let mut file = File::create(marker)?;
             file.write_all(words.as_bytes())?;
             file.sync_all()?;
             File::open(directory)?.sync_all()?;
@@ -129,13 +160,14 @@ impl Votes {
 
     /// Removes marker and permit.
     pub fn unmark(&self) -> io::Result<()> {
-        remove(&self.0.directory.join(MARKER))?;
+        remove(&self.0.marker)?;
         remove(&self.0.permit)
     }
 
     fn words(&self, journal: u64) -> String {
-        let Paths { network, key, .. } = &*self.0;
-        format!("outlast voter 1\nnetwork {network}\nkey {key}\njournal {journal}\n")
+        let Paths { network, epoch, key, .. } = &*self.0;
+        let epoch = if *epoch == 0 { String::new() } else { format!("epoch {epoch}\n") };
+        format!("outlast voter 1\nnetwork {network}\n{epoch}key {key}\njournal {journal}\n")
     }
 
     /// The journal that a marker names.

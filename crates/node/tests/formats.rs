@@ -17,7 +17,7 @@ fn the_marker_of_a_voter() {
     let base = tempfile::tempdir().unwrap();
     let (votes, permit) = (base.path().join("votes"), base.path().join("permit"));
     fs::write(&permit, "").unwrap();
-    let register = Votes::open(&votes, &permit, Digest([0x1a; 32]), &PublicKey([0x2b; 32])).unwrap();
+    let register = Votes::open(&votes, &permit, (Digest([0x1a; 32]), 0), &PublicKey([0x2b; 32])).unwrap();
     assert_eq!(register.claim().unwrap(), Claim::First, "an empty permit is enough");
     register.mark(7).unwrap();
     let words = format!("outlast voter 1\nnetwork {}\nkey {}\njournal 7\n", "1a".repeat(32), "2b".repeat(32));

@@ -1,7 +1,7 @@
 //! Voting has to be earned: what vouches for the journal of votes, and what does not.
 
 use chain::voting::Claim;
-use node::voting::{JOURNALS, Votes, journal};
+use node::voting::{JOURNALS, Votes, journal, permit_in};
 use proof::{Digest, PublicKey};
 use std::{
     fs,
@@ -31,7 +31,7 @@ impl Node {
     }
 
     fn votes_of(&self, key: &PublicKey) -> Votes {
-        Votes::open(&self.directory(), &self.permit(), NETWORK, key).unwrap()
+        Votes::open(&self.directory(), &self.permit(), (NETWORK, 0), key).unwrap()
     }
 
     fn votes(&self) -> Votes {
@@ -44,7 +44,7 @@ impl Node {
     }
 
     fn journal(&self, number: u64) -> PathBuf {
-        self.directory().join(JOURNALS).join(journal(number))
+        self.directory().join(JOURNALS).join(journal(0, number))
     }
 
     /// What the engine writes when a journal is begun.
@@ -128,4 +128,24 @@ fn disowning_takes_the_permit_too() {
     let node = Node::new();
     node.votes().unmark().unwrap();
     assert_eq!(node.claim(), Claim::Lost);
+}
+
+/// In a new epoch nobody has voted: whoever has its permit begins, and what vouches for votes of another epoch is nothing.
+#[test]
+fn each_epoch_has_its_own_votes() {
+    let node = Node::voter();
+    let votes = |epoch| Votes::open(&node.directory(), &node.permit(), (NETWORK, epoch), &KEY).unwrap();
+    assert_eq!(votes(1).claim().unwrap(), Claim::Lost, "without a permit for it");
+    fs::write(permit_in(&node.permit(), 1), "").unwrap();
+    assert_eq!(votes(1).claim().unwrap(), Claim::First);
+    let begun = node.directory().join(JOURNALS).join(journal(1, 0));
+    fs::create_dir_all(&begun).unwrap();
+    fs::write(begun.join("0000000000000000"), "an entry").unwrap();
+    votes(1).mark(0).unwrap();
+    assert!(!permit_in(&node.permit(), 1).exists());
+    assert_eq!(votes(1).claim().unwrap(), Claim::Journal(0));
+    assert_eq!(node.claim(), Claim::Journal(0), "the first epoch's are as they were");
+    assert_eq!(votes(2).claim().unwrap(), Claim::Lost, "and say nothing about the next");
+    fs::copy(node.directory().join("voter"), node.directory().join("voter-1")).unwrap();
+    assert_eq!(votes(1).claim().unwrap(), Claim::Lost, "a marker of another epoch");
 }

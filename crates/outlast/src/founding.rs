@@ -312,9 +312,9 @@ mod tests {
             assert_eq!(loaded.gateways, addresses(4).iter().map(|at| at.gateway).collect::<Vec<_>>());
         }
         let gateway = GatewayConfig::load(&layout.gateway(None).join(layout::GATEWAY_CONFIG)).unwrap();
-        assert_eq!(gateway.genesis.tenants[0].tenant, gateway.vault.tenant);
+        assert_eq!(gateway.lineage.genesis().tenants[0].tenant, gateway.vault.tenant);
         let approver = node::config::load_key(&layout.approver_key(2)).unwrap();
-        assert!(gateway.genesis.approvers.contains(&approver.public_key()));
+        assert!(gateway.lineage.genesis().approvers.contains(&approver.public_key()));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use crate::{
     files, layout,
 };
 use commonware_runtime::{Runner as _, tokio::Context};
-use node::config::{in_order, load_genesis, load_key, load_secret};
-use proof::{Genesis, PublicKey, TenantId};
+use node::config::{in_order, load_key, load_lineage, load_secret};
+use proof::{Lineage, PublicKey, TenantId};
 use serde::{Deserialize, Serialize};
 use std::{
     net::SocketAddr,
@@ -74,7 +74,7 @@ fn default_region() -> String {
 /// A configuration with all that it names read and checked.
 pub(crate) struct Gateway {
     pub config: GatewayConfig,
-    pub genesis: Genesis,
+    pub lineage: Lineage,
     pub vault: vault::Config,
 }
 
@@ -119,23 +119,24 @@ impl GatewayConfig {
                 *path = base.join(&*path);
             }
         }
-        let genesis = load_genesis(&config.genesis)?;
+        let lineage = load_lineage(&config.genesis)?;
         let tenant = TenantId::from_hex(&config.tenant).ok_or_else(|| {
             Failure::new(Exit::Configuration, format!("{}: the tenant's id is wrong", path.display()))
                 .hint("it has 32 lower-case hexadecimal digits")
         })?;
         let addresses =
-            in_order(&genesis, config.nodes.iter().map(|node| (node.key.as_str(), node.gateway)))?;
-        let nodes = genesis.committee.nodes().iter().copied().zip(addresses).collect::<Vec<(PublicKey, _)>>();
+            in_order(lineage.committee(), config.nodes.iter().map(|node| (node.key.as_str(), node.gateway)))?;
+        let nodes =
+            lineage.committee().nodes().iter().copied().zip(addresses).collect::<Vec<(PublicKey, _)>>();
         let vault = vault::Config {
-            genesis: genesis.clone(),
+            lineage: lineage.clone(),
             tenant,
             key: load_key(&config.key)?,
             master_key: Zeroizing::new(load_secret(&config.master_key)?),
             nodes,
             limits: vault::Limits::default(),
         };
-        Ok(Gateway { config, genesis, vault })
+        Ok(Gateway { config, lineage, vault })
     }
 }
 

@@ -72,8 +72,8 @@ impl Network {
             check_ports(&addresses, s3)?;
             founding::found(&layout, &founders.on_one_machine(&addresses, s3))?;
         }
-        let genesis = node::config::load_genesis(&layout.genesis())?;
-        let n = genesis.committee.n();
+        let lineage = node::config::load_lineage(&layout.genesis())?;
+        let n = lineage.committee().n();
         let nodes = (0..n).map(|index| load_node(&layout, index));
         let nodes = nodes.collect::<Result<Vec<_>, Failure>>()?;
         if !fresh {
@@ -338,12 +338,12 @@ mod tests {
         assert!(first.fresh);
         assert_eq!(first.nodes.len(), NODES_DEFAULT);
         assert_eq!(first.processes().len(), NODES_DEFAULT + 1);
-        let (secret, network) = (first.access.secret.clone(), first.nodes[0].genesis.id());
+        let (secret, network) = (first.access.secret.clone(), first.nodes[0].lineage.network());
         drop(first);
         let second = prepare(&layout, &Wishes::default()).unwrap();
         assert!(!second.fresh);
         assert_eq!(second.access.secret, secret);
-        assert_eq!(second.nodes[0].genesis.id(), network);
+        assert_eq!(second.nodes[0].lineage.network(), network);
     }
 
     #[test]

@@ -27,7 +27,10 @@ pub const fn threshold(n: usize) -> usize {
     faults(n) + 1
 }
 
-/// The nodes of one epoch, sorted by key. A node's index is its place in this order.
+/// The nodes of one epoch, each in its place. A node's index is its place: it says which shards the node holds.
+///
+/// The founding committee is sorted by key. In later ones a node that takes over from another has that one's place
+/// ([`crate::lineage`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committee {
     epoch: u64,
@@ -46,13 +49,20 @@ pub enum CommitteeError {
 }
 
 impl Committee {
-    /// A committee of these keys, in any order.
+    /// A committee of these keys, sorted.
     pub fn new(epoch: u64, mut nodes: Vec<PublicKey>) -> Result<Self, CommitteeError> {
         nodes.sort_unstable();
+        Self::placed(epoch, nodes)
+    }
+
+    /// A committee of these keys, each in its place.
+    pub fn placed(epoch: u64, nodes: Vec<PublicKey>) -> Result<Self, CommitteeError> {
         if nodes.is_empty() || nodes.len() % 3 != 1 {
             return Err(CommitteeError::Size(nodes.len()));
         }
-        if let Some(pair) = nodes.windows(2).find(|pair| pair[0] == pair[1]) {
+        let mut sorted = nodes.clone();
+        sorted.sort_unstable();
+        if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(CommitteeError::Duplicate(pair[0]));
         }
         let nodes = List::new(nodes).map_err(|nodes| CommitteeError::Size(nodes.len()))?;
@@ -67,6 +77,13 @@ impl Committee {
     /// The keys in index order.
     pub fn nodes(&self) -> &[PublicKey] {
         &self.nodes
+    }
+
+    /// The keys sorted, which is how consensus numbers its voters.
+    pub fn voters(&self) -> Vec<PublicKey> {
+        let mut voters = self.nodes.to_vec();
+        voters.sort_unstable();
+        voters
     }
 
     /// The number of nodes.
@@ -91,7 +108,7 @@ impl Committee {
 
     /// The index of `key`, if it is a member.
     pub fn index(&self, key: &PublicKey) -> Option<u32> {
-        self.nodes.binary_search(key).ok().map(|index| index as u32)
+        self.nodes.iter().position(|node| node == key).map(|index| index as u32)
     }
 
     /// The committee's name in headers.
@@ -118,10 +135,10 @@ impl Read for Committee {
     fn read_cfg(buf: &mut impl Buf, _: &()) -> Result<Self, Error> {
         let epoch = u64::read_cfg(buf, &())?;
         let nodes = List::<PublicKey, NODES_MAX>::read_cfg(buf, &())?;
-        if !nodes.is_sorted() {
+        if epoch == 0 && !nodes.is_sorted() {
             return Err(Error::Invalid("Committee", "keys are not in order"));
         }
-        Self::new(epoch, nodes.into_inner()).map_err(|_| Error::Invalid("Committee", "not a committee"))
+        Self::placed(epoch, nodes.into_inner()).map_err(|_| Error::Invalid("Committee", "not a committee"))
     }
 }
 

@@ -1,8 +1,8 @@
 //! The finalization certificate: a quorum's signatures over a block's hash.
 //!
 //! The bytes are the consensus engine's own (Commonware simplex with Ed25519): the proposal (epoch, view and parent
-//! view as varints, then the block's hash), the signers as a bitmap over the committee, their signatures in that
-//! order. Each signs the encoded proposal in the namespace `consensus namespace || "_FINALIZE"`. A differential test
+//! view as varints, then the block's hash), the signers as a bitmap over the committee sorted by key, their signatures in
+//! that order. Each signs the encoded proposal in the namespace `consensus namespace || "_FINALIZE"`. A differential test
 //! in crate `chain` keeps this decoder equal to the engine's.
 
 use crate::{
@@ -30,7 +30,7 @@ pub struct Finalization {
     pub block: Digest,
     /// Size of the committee as the bitmap states it.
     pub committee_size: u8,
-    /// Who signed: ascending node indices with their signatures.
+    /// Who signed: ascending numbers among the committee's keys, sorted, with their signatures.
     pub signatures: Vec<(u8, Signature)>,
 }
 
@@ -56,8 +56,9 @@ impl Finalization {
         let namespace = [&consensus_namespace(network), SUFFIX].concat();
         let mut proposal = Vec::with_capacity(64);
         self.write_proposal(&mut proposal);
+        let voters = committee.voters();
         for (node, signature) in &self.signatures {
-            let key = committee.nodes().get(usize::from(*node)).ok_or(FinalityError::Committee)?;
+            let key = voters.get(usize::from(*node)).ok_or(FinalityError::Committee)?;
             if !key.verify(&namespace, &proposal, signature) {
                 return Err(FinalityError::Signature(*node));
             }
@@ -153,6 +154,14 @@ pub enum FinalityError {
     /// A header is of another network.
     #[error("the header is of another network or committee")]
     Network,
+    /// A header is of an epoch that is not known.
+    #[error("the header is of epoch {0}, which the genesis file does not know: get the newest genesis file")]
+    Epoch(u64),
+    /// A header is of an epoch, but not of the heights that it decided.
+    #[error(
+        "the block at height {0} is not on the chain that the network went on with: a recovery left it behind"
+    )]
+    Abandoned(u64),
 }
 
 crate::wire_struct! {
@@ -168,8 +177,13 @@ crate::wire_struct! {
 }
 
 impl FinalizedHeader {
-    /// Checks that `committee` finalized the header.
-    pub fn verify(&self, network: Digest, committee: &Committee) -> Result<(), FinalityError> {
+    /// The header, then its descendants.
+    pub fn headers(&self) -> impl Iterator<Item = &Header> {
+        std::iter::once(&self.header).chain(self.descendants.iter())
+    }
+
+    /// The header that the certificate is over, to which the others lead.
+    pub(crate) fn newest(&self) -> Result<&Header, FinalityError> {
         let mut newest = &self.header;
         for descendant in self.descendants.iter() {
             let follows = newest.height.checked_add(1) == Some(descendant.height);
@@ -178,14 +192,6 @@ impl FinalizedHeader {
             }
             newest = descendant;
         }
-        for header in std::iter::once(&self.header).chain(self.descendants.iter()) {
-            if header.network != network || header.committee != committee.digest() {
-                return Err(FinalityError::Network);
-            }
-        }
-        if newest.digest() != self.finalization.block {
-            return Err(FinalityError::Chain);
-        }
-        self.finalization.verify(network, committee)
+        if newest.digest() == self.finalization.block { Ok(newest) } else { Err(FinalityError::Chain) }
     }
 }

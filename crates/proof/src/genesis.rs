@@ -45,7 +45,7 @@ crate::wire_struct! {
 #[derive(Debug, thiserror::Error)]
 pub enum GenesisError {
     /// Wrong magic or version.
-    #[error("this is not a genesis file of version {VERSION}")]
+    #[error("this is not a genesis file of version {VERSION} or 2")]
     NotGenesis,
     /// Damaged or cut short.
     #[error("the genesis file is damaged: {0}")]
@@ -58,6 +58,9 @@ pub enum GenesisError {
         /// Approvers there are.
         approvers: usize,
     },
+    /// A recovery does not count.
+    #[error("a recovery in it does not count: {0}")]
+    Recovery(crate::lineage::RecoveryError),
 }
 
 impl Genesis {
@@ -71,7 +74,7 @@ impl Genesis {
         consensus_namespace(self.id())
     }
 
-    /// The bytes of a genesis file: magic, version, encoding, hash.
+    /// The bytes of a genesis file without recoveries: magic, version, encoding, hash.
     pub fn to_file(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         VERSION.write(&mut bytes);
@@ -80,7 +83,7 @@ impl Genesis {
         bytes
     }
 
-    /// Reads a genesis file.
+    /// Reads a genesis file without recoveries. For those with, see [`crate::Lineage`].
     pub fn from_file(bytes: &[u8]) -> Result<Self, GenesisError> {
         let body = bytes.strip_prefix(&MAGIC).and_then(|rest| rest.strip_prefix(&[VERSION]));
         let body = body.ok_or(GenesisError::NotGenesis)?;
@@ -92,11 +95,16 @@ impl Genesis {
                 "the hash at its end does not match",
             )));
         }
-        let (needed, approvers) = (genesis.approvals_needed, genesis.approvers.len());
+        genesis.check_approvers()?;
+        Ok(genesis)
+    }
+
+    pub(crate) fn check_approvers(&self) -> Result<(), GenesisError> {
+        let (needed, approvers) = (self.approvals_needed, self.approvers.len());
         if needed == 0 || usize::from(needed) > approvers {
             return Err(GenesisError::Approvers { needed, approvers });
         }
-        Ok(genesis)
+        Ok(())
     }
 }
 

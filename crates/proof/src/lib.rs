@@ -13,7 +13,8 @@
 //! 5. [`transaction`]: preconditions and operations, signed by a tenant's key.
 //! 6. [`entry`]: what an applied operation leaves behind (versions, markers, uploads), named by hash in the state.
 //! 7. [`merkle`], [`header`], [`finality`]: from a transaction to a block header to the signatures that finalize it.
-//! 8. [`receipt`]: all of it together, verifiable offline against a genesis file.
+//! 8. [`lineage`]: how a network goes on with another committee when too many nodes are lost.
+//! 9. [`receipt`]: all of it together, verifiable offline against a genesis file.
 
 pub mod availability;
 pub mod committee;
@@ -24,6 +25,7 @@ pub mod genesis;
 pub mod header;
 pub mod keys;
 pub mod limits;
+pub mod lineage;
 pub mod manifest;
 pub mod merkle;
 pub mod names;
@@ -38,6 +40,7 @@ pub use digest::Digest;
 pub use genesis::Genesis;
 pub use header::Header;
 pub use keys::{PublicKey, SecretKey, Signature};
+pub use lineage::Lineage;
 pub use manifest::Manifest;
 pub use names::{BucketName, ObjectKey, TenantId, UploadId, VersionId};
 pub use receipt::Receipt;

@@ -8,7 +8,7 @@
 //! commitment hides the contents from nodes: its salt is random and sealed.
 
 use crate::{
-    Digest, Genesis, Signature, Transaction, VersionId,
+    Digest, Lineage, Signature, Transaction, VersionId,
     digest::sha256,
     finality::{FinalityError, FinalizedHeader},
     merkle,
@@ -214,8 +214,8 @@ impl Receipt {
     }
 
     /// Checks everything, trusting the genesis file alone.
-    pub fn verify(&self, genesis: &Genesis) -> Result<Proven, ReceiptError> {
-        let network = genesis.id();
+    pub fn verify(&self, lineage: &Lineage) -> Result<Proven, ReceiptError> {
+        let network = lineage.network();
         if self.network != network || self.transaction.network != network {
             return Err(ReceiptError::Network { receipt: self.network, genesis: network });
         }
@@ -227,7 +227,7 @@ impl Receipt {
         if !merkle::verify(&header.transactions_root, header.transactions, self.index, &leaf, &self.path) {
             return Err(ReceiptError::Path);
         }
-        self.block.verify(network, &genesis.committee)?;
+        lineage.verify(&self.block)?;
         if let Some(opening) = self.opening.first() {
             let mut bodies = self.transaction.operations.iter().filter_map(Operation::body);
             let body = bodies.next().ok_or(ReceiptError::Opening)?;

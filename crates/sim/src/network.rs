@@ -119,7 +119,7 @@ impl Network {
     pub fn gateway_config(&self, tenant: &Tenant) -> Config {
         let keys = self.genesis.committee.nodes().iter();
         Config {
-            genesis: self.genesis.clone(),
+            lineage: self.genesis.clone().into(),
             tenant: tenant.id,
             key: tenant.key.clone(),
             master_key: Zeroizing::new(tenant.master_key),

@@ -187,7 +187,7 @@ impl Seat {
         let names = votes.scan(MARKER).await.unwrap_or_default();
         let marker =
             names.first().and_then(|name| Some(u64::from_be_bytes(name.as_slice().try_into().ok()?)));
-        let journal = marker.is_some_and(|number| has(&voting::journal(number)));
+        let journal = marker.is_some_and(|number| has(&voting::journal(0, number)));
         voting::decide(Found { permit, marker, journal })
     }
 }
@@ -319,7 +319,8 @@ impl Launcher {
         let register = Papers { votes: Arc::new(votes), seat: seat.clone(), is_twin: false };
         let starts = seat.shared.starts.fetch_add(1, Ordering::Relaxed);
         let rogue = seat.adversary.map(|adversary| {
-            let place = Place { genesis: &self.facts.genesis, key: &seat.key, votes: claim != Claim::Lost };
+            let place =
+                Place { genesis: self.facts.lineage.genesis(), key: &seat.key, votes: claim != Claim::Lost };
             let seed = seat.seed.wrapping_add(u64::from(starts));
             Rogue::new(context.child("rogue"), adversary, &place, seed, &self.acts)
         });

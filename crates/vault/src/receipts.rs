@@ -46,7 +46,7 @@ impl<E: Context> Vault<E> {
             block: view.block,
             opening: List::new(openings).expect("one at the most"),
         };
-        let proven = receipt.verify(&self.shared.genesis);
+        let proven = receipt.verify(&self.shared.lineage);
         proven.map_err(|error| Error::Damaged(format!("the receipt does not verify: {error}")))?;
         Ok(receipt)
     }

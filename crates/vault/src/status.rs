@@ -7,7 +7,7 @@ impl<E: Context> Vault<E> {
     pub async fn status(&self) -> Status {
         let shared = &self.shared;
         let (chain, shards) = futures::join!(shared.chain.status(), shared.shards.status());
-        let committee = &shared.genesis.committee;
+        let committee = shared.lineage.committee();
         let nodes: Vec<_> = chain
             .into_iter()
             .zip(shards)
@@ -26,7 +26,7 @@ impl<E: Context> Vault<E> {
             .collect();
         Status {
             network: shared.network,
-            name: String::from_utf8_lossy(&shared.genesis.name).into_owned(),
+            name: String::from_utf8_lossy(&shared.lineage.genesis().name).into_owned(),
             faults: committee.f(),
             quorum: committee.quorum(),
             nodes,

@@ -6,7 +6,7 @@ use commonware_codec::{Copying, DecodeExt};
 use commonware_cryptography::ed25519;
 use commonware_utils::sync::Mutex;
 use futures::{FutureExt, future::Either};
-use proof::{Digest, Genesis, PublicKey, SecretKey, TenantId, genesis::link_namespace};
+use proof::{Digest, Lineage, PublicKey, SecretKey, TenantId, genesis::link_namespace};
 use rand_core::Rng;
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -21,7 +21,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Config {
     /// The network's founding facts: all that this gateway trusts.
-    pub genesis: Genesis,
+    pub lineage: Lineage,
     /// The tenant.
     pub tenant: TenantId,
     /// A key that may sign for the tenant; also this gateway's identity towards the nodes.
@@ -42,7 +42,7 @@ pub struct Vault<E: Context> {
 pub(crate) struct Shared<E: Context> {
     pub context: E,
     random: Mutex<E>,
-    pub genesis: Genesis,
+    pub lineage: Lineage,
     pub network: Digest,
     pub tenant: TenantId,
     pub key: SecretKey,
@@ -68,31 +68,31 @@ impl<E: Context> Vault<E> {
     /// Opens the vault. Connects to each node when first needed. Its tasks end with the last clone, or with the task
     /// that `context` belongs to.
     pub fn connect(context: E, config: Config) -> Result<Self, ConnectError> {
-        let Config { genesis, tenant, key, master_key, nodes, limits } = config;
-        let network = genesis.id();
+        let Config { lineage, tenant, key, master_key, nodes, limits } = config;
+        let network = lineage.network();
         let address = |node: &PublicKey| {
             let found = nodes.iter().find(|(key, _)| key == node);
             found.map(|(_, address)| *address).ok_or(ConnectError::NoAddress(*node))
         };
-        let committee = genesis.committee.nodes();
+        let committee = lineage.committee().nodes();
         let addresses = committee.iter().map(address).collect::<Result<Vec<_>, _>>()?;
         let links: Vec<_> = committee
             .iter()
             .zip(&addresses)
             .map(|(node, address)| start_link(&context, network, &key, node, *address, &limits))
             .collect::<Result<_, _>>()?;
-        let code = Code::new(genesis.committee.k(), genesis.committee.n())
+        let code = Code::new(lineage.committee().k(), lineage.committee().n())
             .expect("a committee has at least as many nodes as it needs shards");
         let chain = chain::client::Client::new(
             context.child("chain"),
             chain::client::Config {
-                genesis: genesis.clone(),
+                lineage: lineage.clone(),
                 peers: links.clone(),
                 read_timeout: limits.read_timeout,
                 submit_timeout: limits.submit_timeout,
             },
         );
-        let shards = shards::Client::new(context.child("shards"), &genesis, links);
+        let shards = shards::Client::new(context.child("shards"), &lineage, links);
         let shared = Shared {
             random: Mutex::new(context.child("random")),
             context,
@@ -108,14 +108,14 @@ impl<E: Context> Vault<E> {
             chunks_read: Arc::new(Semaphore::new(limits.chunks_read)),
             writers: Arc::new(Semaphore::new(limits.writers)),
             limits,
-            genesis,
+            lineage,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The network's founding facts.
-    pub fn genesis(&self) -> &Genesis {
-        &self.shared.genesis
+    pub fn lineage(&self) -> &Lineage {
+        &self.shared.lineage
     }
 
     /// The tenant.

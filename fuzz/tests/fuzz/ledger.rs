@@ -94,7 +94,7 @@ static ADMISSIBLE: LazyLock<Vec<(&str, SignedTransaction)>> = LazyLock::new(|| {
 #[test]
 fn transactions() {
     for (name, valid) in ADMISSIBLE.iter() {
-        admit(valid, &GENESIS, GENESIS.id()).unwrap_or_else(|why| panic!("{name}: {why}"));
+        admit(valid, &GENESIS.committee, GENESIS.id()).unwrap_or_else(|why| panic!("{name}: {why}"));
     }
     let seeds = ADMISSIBLE.iter().map(|(name, valid)| ((*name).to_owned(), valid.encode().to_vec()));
     fuzz!("transactions", seeds, |input: &[u8]| {
@@ -102,12 +102,12 @@ fn transactions() {
         let Ok(signed) = bounded(input.len(), || SignedTransaction::decode(bytes)) else { return };
         assert_eq!(signed.encode(), input);
         reads(&signed);
-        if admit(&signed, &GENESIS, GENESIS.id()).is_ok() {
+        if admit(&signed, &GENESIS.committee, GENESIS.id()).is_ok() {
             assert!(ADMISSIBLE.iter().any(|(_, valid)| *valid == signed), "nobody signed {signed:?}");
         }
         // A hostile tenant signs anything, and names whatever it attaches.
         let own = signed_by_tenant(signed);
-        if admit(&own, &GENESIS, GENESIS.id()).is_ok() {
+        if admit(&own, &GENESIS.committee, GENESIS.id()).is_ok() {
             assert!(own.attachments_match() && own.transaction.verify(&own.signature));
         }
     });

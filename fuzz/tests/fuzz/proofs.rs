@@ -5,13 +5,14 @@ use crate::proof_network::{Case, genesis, nodes};
 use bytes::Bytes;
 use fuzz::{bounded, fuzz};
 use proof::{
-    AvailabilityCertificate, Digest, Genesis, Header, Receipt, StorageReceipt,
+    AvailabilityCertificate, Digest, Genesis, Header, Lineage, Receipt, StorageReceipt,
     finality::FinalizedHeader,
     wire::{DecodeExt as _, Encode as _, List},
 };
 use std::sync::LazyLock;
 
 static GENESIS: LazyLock<Genesis> = LazyLock::new(|| genesis(1));
+static LINEAGE: LazyLock<Lineage> = LazyLock::new(|| GENESIS.clone().into());
 
 /// A valid receipt of every shape.
 static RECEIPTS: LazyLock<Vec<(&str, Receipt)>> = LazyLock::new(|| {
@@ -35,16 +36,16 @@ fn receipts() {
         let Ok(receipt) = bounded(input.len(), || Receipt::decode(bytes)) else { return };
         let read = Receipt::from_file(&receipt.to_file()).expect("what is written is read");
         assert_eq!(read, receipt);
-        let Ok(proven) = receipt.verify(&GENESIS) else { return };
+        let Ok(proven) = receipt.verify(&LINEAGE) else { return };
         let says = |valid: &Receipt| {
-            let same = valid.verify(&GENESIS).expect("it is valid") == proven;
+            let same = valid.verify(&LINEAGE).expect("it is valid") == proven;
             let opened = receipt.opening.is_empty() || receipt.opening == valid.opening;
             same && opened
                 && receipt.transaction == valid.transaction
                 && receipt.block.header == valid.block.header
         };
         assert!(RECEIPTS.iter().any(|(_, valid)| says(valid)), "a damaged receipt proves {proven:?}");
-        assert!(receipt.verify(&genesis(11)).is_err(), "to another network it is nothing");
+        assert!(receipt.verify(&genesis(11).into()).is_err(), "to another network it is nothing");
     });
 }
 
@@ -63,7 +64,7 @@ fn finality() {
         let bytes = Bytes::copy_from_slice(input);
         let Ok(block) = bounded(input.len(), || FinalizedHeader::decode(bytes)) else { return };
         for block in [relinked(block.clone()), block] {
-            if block.verify(GENESIS.id(), &GENESIS.committee).is_ok() {
+            if LINEAGE.verify(&block).is_ok() {
                 assert!(FINAL.contains(&block.header), "{:?} is not final", block.header);
             }
         }

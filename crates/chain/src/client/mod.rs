@@ -37,7 +37,7 @@ use commonware_runtime::{Clock, Metrics, Spawner};
 use ledger::{Record, StateKey, key, record};
 use peers::Peers;
 use proof::{
-    BucketName, Committee, Genesis, PublicKey, SignedTransaction, TenantId, UploadId, VersionId,
+    BucketName, Committee, Lineage, PublicKey, SignedTransaction, TenantId, UploadId, VersionId,
     finality::FinalizedHeader,
     transaction::{About, Place},
     wire::List,
@@ -53,8 +53,8 @@ impl<E: Spawner + Clock + Metrics> Context for E {}
 /// Whom to ask, and how long to wait.
 #[derive(Clone)]
 pub struct Config {
-    /// The network's founding facts: all that the client trusts.
-    pub genesis: Genesis,
+    /// The network's founding facts, and who decides since: all that the client trusts.
+    pub lineage: Lineage,
     /// The nodes in the order of the committee.
     pub peers: Vec<link::Client>,
     /// A read, listing or receipt ends after this time at the latest.
@@ -89,15 +89,15 @@ impl<E: Context> Client<E> {
     ///
     /// If the peers are not those of the committee, in its order.
     pub fn new(context: E, config: Config) -> Self {
-        let Config { genesis, peers, read_timeout, submit_timeout } = config;
+        let Config { lineage, peers, read_timeout, submit_timeout } = config;
         let key =
             |peer: &link::Client| PublicKey(peer.peer().as_ref().try_into().expect("a key has 32 bytes"));
         let peers: Vec<_> = peers.into_iter().map(|peer| (key(&peer), peer)).collect();
         let keys = peers.iter().map(|(key, _)| key);
-        assert!(keys.eq(genesis.committee.nodes()), "the peers are the committee's, in its order");
+        assert!(keys.eq(lineage.committee().nodes()), "the peers are the committee's, in its order");
         let peers = Peers::new(context, peers.into_iter().map(|(key, peer)| (peer, key)).collect());
-        let verifier = Verifier::new(&genesis);
-        let committee = genesis.committee;
+        let committee = lineage.committee().clone();
+        let verifier = Verifier::new(lineage);
         Self { shared: Arc::new(Shared { peers, verifier, committee, read_timeout, submit_timeout }) }
     }
 

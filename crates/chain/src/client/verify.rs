@@ -14,7 +14,7 @@ use ledger::{
     record::{Bucket, Kind, UploadState},
 };
 use proof::{
-    Committee, Digest, Genesis, Manifest, TenantId, VersionId,
+    Digest, Lineage, Manifest, TenantId, VersionId,
     entry::VersionEntry,
     finality::{FinalityError, FinalizedHeader},
     merkle,
@@ -94,15 +94,13 @@ pub(super) struct Proven {
 
 /// Checks answers of one network's nodes.
 pub(super) struct Verifier {
-    network: Digest,
-    committee: Committee,
+    lineage: Lineage,
     known: Mutex<BTreeMap<(u64, Digest), Arc<FinalizedHeader>>>,
 }
 
 impl Verifier {
-    pub(super) fn new(genesis: &Genesis) -> Self {
-        let (network, committee) = (genesis.id(), genesis.committee.clone());
-        Self { network, committee, known: Mutex::default() }
+    pub(super) fn new(lineage: Lineage) -> Self {
+        Self { lineage, known: Mutex::default() }
     }
 
     /// Checks that the header is final. Gives the proof that was checked, which of a known block is the one known.
@@ -119,7 +117,7 @@ impl Verifier {
         if let Some(known) = self.known.lock().get(&name) {
             return Ok(known.clone());
         }
-        block.verify(self.network, &self.committee)?;
+        self.lineage.verify(&block)?;
         let block = Arc::new(block);
         let mut known = self.known.lock();
         known.insert(name, block.clone());

@@ -147,7 +147,10 @@ async fn everything(network: &Network, client: &TestClient) {
         block: found.block,
         opening: List::default(),
     };
-    assert_eq!(receipt.verify(&network.founders.genesis).unwrap().transaction, written.transaction);
+    assert_eq!(
+        receipt.verify(&network.founders.genesis.clone().into()).unwrap().transaction,
+        written.transaction
+    );
 }
 
 #[test]

@@ -23,8 +23,8 @@ use commonware_utils::{
 use ledger::{BlockContext, Record, StateKey, View, admit, execute, key};
 use link::{ClientConfig, Handler, Limits, Response, ServerConfig, serve};
 use proof::{
-    Committee, Digest, Genesis, Header, PublicKey, SecretKey, Signature, SignedTransaction, TenantId,
-    Transaction,
+    Committee, Digest, Genesis, Header, Lineage, PublicKey, SecretKey, Signature, SignedTransaction,
+    TenantId, Transaction,
     finality::{Finalization, FinalizedHeader},
     genesis::GenesisTenant,
     merkle,
@@ -132,7 +132,7 @@ impl Founders {
         let finalization =
             Finalization { epoch: 0, view, parent_view, block, committee_size: N as u8, signatures };
         let proved = FinalizedHeader { header, descendants: List::default(), finalization };
-        proved.verify(self.genesis.id(), &self.genesis.committee).expect("signed as consensus does");
+        Lineage::from(self.genesis.clone()).verify(&proved).expect("signed as consensus does");
         proved
     }
 }
@@ -230,9 +230,9 @@ impl Network {
 
     /// A client that knows nothing yet of the nodes' conduct.
     pub(crate) fn client(&self, context: &Context) -> Client<Context> {
-        let (genesis, peers) = (self.founders.genesis.clone(), self.peers.lock().clone());
+        let (lineage, peers) = (self.founders.genesis.clone().into(), self.peers.lock().clone());
         let read_timeout = Duration::from_secs(5);
-        let config = Config { genesis, peers, read_timeout, submit_timeout: SUBMIT_TIMEOUT };
+        let config = Config { lineage, peers, read_timeout, submit_timeout: SUBMIT_TIMEOUT };
         Client::new(context.child("client"), config)
     }
 
@@ -350,7 +350,7 @@ impl StateReader for Node {
 
     async fn submit(&self, transaction: SignedTransaction) -> Submission {
         let genesis = &self.network.founders.genesis;
-        if let Err(why) = admit(&transaction, genesis, genesis.id()) {
+        if let Err(why) = admit(&transaction, &genesis.committee, genesis.id()) {
             return Submission::Inadmissible(why.to_string());
         }
         let id = transaction.transaction.id();

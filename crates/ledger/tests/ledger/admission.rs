@@ -82,7 +82,7 @@ fn sign(operations: Vec<(Operation, Vec<Bytes>)>) -> SignedTransaction {
 
 fn check(signed: &SignedTransaction) -> Result<(), Inadmissible> {
     let genesis = genesis();
-    admit(signed, &genesis, genesis.id())
+    admit(signed, &genesis.committee, genesis.id())
 }
 
 /// Expects a certain refusal of a transaction with these operations.
@@ -118,7 +118,7 @@ fn inline_and_stored_bodies_are_admitted() {
 fn another_network_is_refused() {
     let genesis = genesis();
     let signed = sign(vec![put(inline(0, 16))]);
-    assert!(matches!(admit(&signed, &genesis, Digest::ZERO), Err(Inadmissible::OtherNetwork(_))));
+    assert!(matches!(admit(&signed, &genesis.committee, Digest::ZERO), Err(Inadmissible::OtherNetwork(_))));
 }
 
 #[test]

@@ -193,7 +193,7 @@ proptest! {
             let context = BlockContext { genesis: &genesis, network: genesis.id(), height: 2, time_ms: chain.time_ms };
             let damaged: Vec<_> = block.iter().filter_map(|signed| damaged(signed, &flips)).collect();
             for signed in damaged.iter().chain(&block) {
-                let _ = admit(signed, &genesis, genesis.id());
+                let _ = admit(signed, &genesis.committee, genesis.id());
                 let _ = effects(&context, u32::MAX, signed);
                 prop_assert!(reads(signed).is_sorted());
             }

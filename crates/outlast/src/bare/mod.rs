@@ -12,7 +12,7 @@ pub(crate) use survey::{Survey, survey};
 
 use crate::failure::{Exit, Failure};
 use bytes::Bytes;
-use proof::Genesis;
+use proof::Lineage;
 use std::{
     fs::{self, File},
     io,
@@ -173,11 +173,11 @@ pub(crate) struct BareChain {
 impl BareChain {
     /// Reads what the directories have, and proves it. `seen` is told of bytes as they are read.
     pub(crate) fn read(
-        genesis: &Genesis,
+        lineage: &Lineage,
         directories: &[NodeDirectory],
         mut seen: impl FnMut(u64),
     ) -> (Self, Vec<ChainFound>) {
-        let mut archive = Archive::new(genesis.id(), genesis.committee.clone());
+        let mut archive = Archive::new(lineage.clone());
         let mut found = vec![ChainFound::default(); directories.len()];
         let files: Vec<(usize, PathBuf, bool)> = directories
             .iter()

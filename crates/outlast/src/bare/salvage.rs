@@ -15,7 +15,7 @@ use crate::{
     output::{self, Output},
 };
 use indicatif::ProgressBar;
-use proof::{BucketName, Genesis, TenantId};
+use proof::{BucketName, Lineage, TenantId};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -42,7 +42,7 @@ const REASONS_SHOWN: usize = 20;
 
 /// Whose objects, and what reads them.
 pub(crate) struct Key {
-    pub genesis: Genesis,
+    pub lineage: Lineage,
     pub tenant: TenantId,
     pub master_key: Zeroizing<[u8; 32]>,
 }
@@ -139,9 +139,9 @@ impl Salvaged {
 pub(crate) fn salvage(task: &Task) -> Result<Salvaged, Failure> {
     let directories = find(&task.directories)?;
     make_empty(&task.to)?;
-    let Key { genesis, tenant, master_key } = &task.key;
+    let Key { lineage, tenant, master_key } = &task.key;
     let bar = task.output.bytes_bar(None, "reading the chain");
-    let (chain, found) = BareChain::read(genesis, &directories, |bytes| bar.inc(bytes));
+    let (chain, found) = BareChain::read(lineage, &directories, |bytes| bar.inc(bytes));
     bar.finish_and_clear();
     let (catalogue, mut report) = catalogue(task, &chain)?;
     if task.bucket.as_ref().is_some_and(|bucket| !catalogue.knows(bucket)) && report.missing_blocks.is_empty()
@@ -151,7 +151,7 @@ pub(crate) fn salvage(task: &Task) -> Result<Salvaged, Failure> {
             .hint("leave --bucket out to get all there is"));
     }
     let logs = open_logs(task, &directories, found, &mut report);
-    let salvage = Salvage::new(genesis.clone(), *tenant, master_key, logs);
+    let salvage = Salvage::new(lineage.genesis().clone(), *tenant, master_key, logs);
     let selected = catalogue.select(task.bucket.as_ref(), task.all_versions);
     drop(catalogue);
     Writing { task, chain: &chain, salvage: &salvage }.all(&selected, report)
@@ -170,10 +170,10 @@ fn make_empty(to: &Path) -> Result<(), Failure> {
 
 /// What the proven blocks did, up to the moment asked for.
 fn catalogue(task: &Task, chain: &BareChain) -> Result<(Catalogue, Salvaged), Failure> {
-    let genesis = &task.key.genesis;
-    let mut catalogue = Catalogue::new(genesis.clone(), task.key.tenant);
+    let lineage = &task.key.lineage;
+    let mut catalogue = Catalogue::new(lineage.genesis().clone(), task.key.tenant);
     let mut report = Salvaged {
-        network: genesis.id().to_string(),
+        network: lineage.network().to_string(),
         directories: Vec::new(),
         height: 0,
         time: None,

@@ -5,7 +5,7 @@
 
 use super::{BareChain, NodeDirectory, Segments, find};
 use crate::{failure::Failure, output, output::Output};
-use proof::Genesis;
+use proof::{Lineage, finality::Finalization};
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -124,14 +124,14 @@ impl Survey {
 }
 
 /// Reads all that the directories have.
-pub(crate) fn survey(output: Output, genesis: &Genesis, paths: &[PathBuf]) -> Result<Survey, Failure> {
+pub(crate) fn survey(output: Output, lineage: &Lineage, paths: &[PathBuf]) -> Result<Survey, Failure> {
     let directories = find(paths)?;
     let bar = output.bytes_bar(None, "reading the chain");
     let mut survivors = Vec::new();
     let mut logs = Vec::new();
     for directory in &directories {
         let (alone, mut found) =
-            BareChain::read(genesis, std::slice::from_ref(directory), |bytes| bar.inc(bytes));
+            BareChain::read(lineage, std::slice::from_ref(directory), |bytes| bar.inc(bytes));
         let mut unreadable = found.pop().map(|found| found.unreadable).unwrap_or_default();
         let records = directory.open_log(&mut logs, &mut unreadable);
         let missing = alone.proven.missing.iter().map(|range| range.end() - range.start() + 1).sum();
@@ -144,20 +144,18 @@ pub(crate) fn survey(output: Output, genesis: &Genesis, paths: &[PathBuf]) -> Re
             unreadable,
         });
     }
-    let (chain, _) = BareChain::read(genesis, &directories, |bytes| bar.inc(bytes));
+    let (chain, _) = BareChain::read(lineage, &directories, |bytes| bar.inc(bytes));
     bar.finish_and_clear();
     let newest = chain.proven.newest.as_ref();
     let survey = Survey {
-        network: genesis.id().to_string(),
-        nodes: genesis.committee.n(),
-        shards_needed: genesis.committee.k(),
+        network: lineage.network().to_string(),
+        nodes: lineage.committee().n(),
+        shards_needed: lineage.committee().k(),
         survivors,
         height: chain.proven.blocks.last().map_or(0, |block| block.height),
         block: newest.map(|newest| newest.block.to_string()),
         view: newest.map(|newest| newest.view),
-        signers: newest
-            .map(|newest| newest.signatures.iter().map(|(node, _)| *node).collect())
-            .unwrap_or_default(),
+        signers: newest.map(|newest| signers(lineage, newest)).unwrap_or_default(),
         time: None,
         missing_blocks: chain.proven.missing.iter().map(|range| [*range.start(), *range.end()]).collect(),
         unproven_to: chain.proven.unproven_to,
@@ -168,17 +166,26 @@ pub(crate) fn survey(output: Output, genesis: &Genesis, paths: &[PathBuf]) -> Re
         unreadable: 0,
         at_risk: 0,
     };
-    count(output, genesis, &chain, logs, survey)
+    count(output, lineage, &chain, logs, survey)
+}
+
+/// The places of those who signed.
+fn signers(lineage: &Lineage, finalization: &Finalization) -> Vec<u8> {
+    let committee = lineage.committee_of(finalization.epoch).expect("it was verified with it");
+    let voters = committee.voters();
+    let place =
+        |(voter, _): &(u8, _)| committee.index(&voters[usize::from(*voter)]).expect("a voter is a member");
+    finalization.signatures.iter().map(|signature| place(signature) as u8).collect()
 }
 
 fn count(
     output: Output,
-    genesis: &Genesis,
+    lineage: &Lineage,
     chain: &BareChain,
     logs: Vec<Log<Segments>>,
     mut survey: Survey,
 ) -> Result<Survey, Failure> {
-    let shelf = Shelf::new(&genesis.committee, logs);
+    let shelf = Shelf::new(lineage.committee(), logs);
     let bar = output.count_bar("versions");
     for found in &chain.proven.blocks {
         let block = read_block(found, |spot, length| chain.spot(spot, length));

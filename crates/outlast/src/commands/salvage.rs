@@ -70,15 +70,15 @@ impl Arguments {
                 )
             })?;
             let vault::Config { tenant, master_key, .. } = gateway.vault;
-            return Ok(Key { genesis: gateway.genesis, tenant, master_key });
+            return Ok(Key { lineage: gateway.lineage, tenant, master_key });
         };
-        let genesis = node::config::load_genesis(genesis)?;
-        let first = || genesis.tenants.first().map(|tenant| tenant.tenant);
+        let lineage = node::config::load_lineage(genesis)?;
+        let first = || lineage.genesis().tenants.first().map(|tenant| tenant.tenant);
         let tenant = self.tenant_id.or_else(first).ok_or_else(|| {
             Failure::new(Exit::Usage, "the genesis names no tenant").hint("name the tenant with --tenant-id")
         })?;
         let master_key = Zeroizing::new(node::config::load_secret(master_key)?);
-        Ok(Key { genesis, tenant, master_key })
+        Ok(Key { lineage, tenant, master_key })
     }
 }
 

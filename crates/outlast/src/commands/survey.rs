@@ -34,17 +34,17 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(global: &Global, arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let genesis = match &arguments.genesis {
-        Some(path) => node::config::load_genesis(path)?,
+    let lineage = match &arguments.genesis {
+        Some(path) => node::config::load_lineage(path)?,
         None => {
             arguments
                 .access
                 .open(global)
                 .map_err(|failure| failure.hint("--genesis names the network's genesis file"))?
-                .genesis
+                .lineage
         }
     };
-    let survey = bare::survey(global.output(), &genesis, &arguments.directories)?;
+    let survey = bare::survey(global.output(), &lineage, &arguments.directories)?;
     let whole = survey.is_whole();
     global.output().show(&survey, bare::Survey::text)?;
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })

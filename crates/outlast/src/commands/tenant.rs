@@ -98,7 +98,7 @@ fn prepare(
     let config =
         gateway_config(tenant.id, "genesis", ports::for_s3(Some(listen))?, network.config.nodes.clone());
     let mut new = gateway::files(&config, &tenant.key, &tenant.master_key, &tenant.access);
-    new.push(files::NewFile::public("genesis", network.genesis.to_file()));
+    new.push(files::NewFile::public("genesis", network.lineage.to_file()));
     files::write_new(&prepared, &new)?;
     Ok((tenant, config, prepared))
 }

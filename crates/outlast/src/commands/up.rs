@@ -148,7 +148,7 @@ fn tell_ready(output: Output, running: &Running) -> String {
             })
         })
         .collect();
-    let genesis = &network.nodes[0].genesis;
+    let lineage = &network.nodes[0].lineage;
     let authority = network.gateway.tls.as_ref().and_then(|tls| tls.authority.as_ref());
     let first = json!({
         "s3_endpoint": network.s3_endpoint(),
@@ -158,8 +158,8 @@ fn tell_ready(output: Output, running: &Running) -> String {
         "region": network.gateway.region,
         "dir": network.layout.root(),
         "genesis": network.layout.genesis(),
-        "network": genesis.id().to_string(),
-        "faults": genesis.committee.f(),
+        "network": lineage.network().to_string(),
+        "faults": lineage.committee().f(),
         "nodes": nodes,
     });
     output.render(&first, |_| {
@@ -180,8 +180,8 @@ fn tell_ready(output: Output, running: &Running) -> String {
             network.s3_endpoint(),
             network.access.id,
             network.gateway.region,
-            genesis.committee.f(),
-            genesis.committee.n(),
+            lineage.committee().f(),
+            lineage.committee().n(),
             environment.display(),
             dir = network.layout.root().display(),
         )

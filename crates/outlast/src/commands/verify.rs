@@ -7,7 +7,7 @@ use crate::{
 };
 use clap::Args;
 use proof::{
-    Genesis, Receipt,
+    Lineage, Receipt,
     receipt::ContentCheck,
     transaction::{Operation, Place},
 };
@@ -42,14 +42,14 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(global: &Global, arguments: &Arguments) -> Result<(), Failure> {
     let not_proven = |message: String| Failure::new(Exit::NotProven, message);
-    let genesis = Genesis::from_file(&read(&arguments.genesis)?).map_err(|error| {
+    let lineage = Lineage::from_file(&read(&arguments.genesis)?).map_err(|error| {
         let message = format!("{}: {error}", arguments.genesis.display());
         Failure::new(Exit::Configuration, message).hint("get the genesis file again from someone you trust")
     })?;
     let receipt = Receipt::from_file(&read(&arguments.receipt)?)
         .map_err(|error| not_proven(format!("{}: {error}", arguments.receipt.display())))?;
     let proven = receipt
-        .verify(&genesis)
+        .verify(&lineage)
         .map_err(|error| not_proven(format!("{}: {error}", arguments.receipt.display())))?;
     if let Some(path) = &arguments.file {
         check_contents(&receipt, path)?;
@@ -57,7 +57,7 @@ pub(crate) fn run(global: &Global, arguments: &Arguments) -> Result<(), Failure>
     let acts: Vec<String> = receipt.transaction.operations.iter().map(describe).collect();
     let shown = json!({
         "proven": true,
-        "network": genesis.id().to_string(),
+        "network": lineage.network().to_string(),
         "transaction": proven.transaction.to_string(),
         "tenant": receipt.transaction.tenant.to_string(),
         "signer": receipt.transaction.signer.to_string(),
@@ -72,7 +72,7 @@ pub(crate) fn run(global: &Global, arguments: &Arguments) -> Result<(), Failure>
         format!(
             "proven       accepted by network {}\noperation    {}\nversion      {}\ntime         {} (block {})\n\
              signed by    {}{}",
-            genesis.id(),
+            lineage.network(),
             acts.join(", "),
             proven.version,
             output::time(proven.time_ms),

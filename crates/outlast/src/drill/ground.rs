@@ -243,7 +243,7 @@ impl<'a> Ground<'a> {
     }
 
     pub(super) fn f(&self) -> usize {
-        self.running.network.nodes[0].genesis.committee.f()
+        self.running.network.nodes[0].lineage.committee().f()
     }
 
     pub(super) fn stored(&self) -> Vec<Stored> {

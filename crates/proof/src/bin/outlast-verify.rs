@@ -4,7 +4,7 @@
 //! with 1 otherwise.
 
 use proof::{
-    Genesis, Receipt,
+    Lineage, Receipt,
     receipt::{ContentCheck, Proven},
     transaction::{Operation, Place},
 };
@@ -62,12 +62,12 @@ fn main() -> ExitCode {
 
 /// What the receipt proves, in words; or why it does not.
 fn verify(arguments: &Arguments) -> Result<String, String> {
-    let genesis = Genesis::from_file(&read(&arguments.genesis)?)
+    let lineage = Lineage::from_file(&read(&arguments.genesis)?)
         .map_err(|error| format!("{}: {error}", arguments.genesis.display()))?;
     let refused = |error| format!("NOT PROVED: {}: {error}", arguments.receipt.display());
     let receipt = Receipt::from_file(&read(&arguments.receipt)?).map_err(refused)?;
-    let proven = receipt.verify(&genesis).map_err(refused)?;
-    let mut report = describe(&genesis, &receipt, &proven);
+    let proven = receipt.verify(&lineage).map_err(refused)?;
+    let mut report = describe(&lineage, &receipt, &proven);
     if let Some(file) = &arguments.file {
         check_contents(&receipt, file)?;
         report.push_str(&format!("contents     {} is exactly what was accepted\n", file.display()));
@@ -100,7 +100,7 @@ fn check_contents(receipt: &Receipt, path: &Path) -> Result<(), String> {
     }
 }
 
-fn describe(genesis: &Genesis, receipt: &Receipt, proven: &Proven) -> String {
+fn describe(lineage: &Lineage, receipt: &Receipt, proven: &Proven) -> String {
     let transaction = &receipt.transaction;
     let mut text = format!(
         "PROVED: a quorum of the network finalized this transaction\n\
@@ -109,7 +109,7 @@ fn describe(genesis: &Genesis, receipt: &Receipt, proven: &Proven) -> String {
          block        {} at {} UTC\n\
          tenant       {}\n\
          signed by    {}\n",
-        String::from_utf8_lossy(&genesis.name).escape_debug(),
+        String::from_utf8_lossy(&lineage.genesis().name).escape_debug(),
         receipt.network,
         proven.transaction,
         proven.height,

@@ -7,5 +7,6 @@ mod founding;
 mod network;
 mod program;
 mod receipts;
+mod recovery;
 #[path = "../samples/mod.rs"]
 mod samples;

@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes};
 use commonware_codec::varint::UInt;
 use proof::{
-    Committee, Digest, Genesis, Header, Receipt, SecretKey, Signature, TenantId, Transaction,
+    Committee, Digest, Genesis, Header, Lineage, Receipt, SecretKey, Signature, TenantId, Transaction,
     finality::{Finalization, FinalizedHeader},
     genesis::GenesisTenant,
     merkle::{self, Leaf},
@@ -87,6 +87,8 @@ pub(crate) struct Case {
     pub(crate) outcome: u16,
     /// Its place among five.
     pub(crate) index: u32,
+    pub(crate) epoch: u64,
+    pub(crate) height: u64,
     /// Headers between its block and the finalized one.
     pub(crate) descendants: u64,
     /// Who votes.
@@ -101,14 +103,25 @@ impl Case {
             nodes: nodes(1),
             outcome: 0,
             index: 2,
+            epoch: 0,
+            height: 42,
             descendants: 0,
             voters: vec![0, 1, 3],
             opened: true,
         }
     }
 
+    pub(crate) fn lineage(&self) -> Lineage {
+        self.genesis.clone().into()
+    }
+
     /// The receipt.
     pub(crate) fn receipt(&self) -> Receipt {
+        self.receipt_by(&self.genesis.committee)
+    }
+
+    /// The receipt of a block that this committee decides, of which the nodes are the sorted keys.
+    pub(crate) fn receipt_by(&self, committee: &Committee) -> Receipt {
         let (transaction, signature) = transaction(&self.genesis);
         let mut leaves: Vec<Leaf> = (0..5u8)
             .map(|at| Leaf {
@@ -119,7 +132,10 @@ impl Case {
             .collect();
         leaves[self.index as usize] =
             Leaf { transaction: transaction.id(), signature, outcome: self.outcome };
-        let header = self.header(merkle::root(&leaves), leaves.len() as u32);
+        let header = Header {
+            committee: committee.digest(),
+            ..self.header(merkle::root(&leaves), leaves.len() as u32)
+        };
         Receipt {
             network: self.genesis.id(),
             transaction,
@@ -135,12 +151,12 @@ impl Case {
         Header {
             network: self.genesis.id(),
             committee: self.genesis.committee.digest(),
-            epoch: 0,
+            epoch: self.epoch,
             view: 300,
             leader: self.nodes[0].public_key(),
             parent_view: 299,
             parent: Digest([0x11; 32]),
-            height: 42,
+            height: self.height,
             time_ms: 1_800_000_012_345,
             transactions,
             transactions_root,
@@ -171,14 +187,14 @@ impl Case {
     /// The voters' signatures, made here as the consensus engine makes them.
     pub(crate) fn finalization(&self, block: &Header) -> Finalization {
         let mut proposal = Vec::new();
-        for number in [0, block.view, block.parent_view] {
+        for number in [self.epoch, block.view, block.parent_view] {
             UInt(number).write(&mut proposal);
         }
         proposal.put_slice(&block.digest().0);
         let namespace = [b"outlast/consensus/1".as_slice(), &self.genesis.id().0, b"_FINALIZE"].concat();
         let vote = |node: &u8| (*node, self.nodes[usize::from(*node)].sign(&namespace, &proposal));
         Finalization {
-            epoch: 0,
+            epoch: self.epoch,
             view: block.view,
             parent_view: block.parent_view,
             block: block.digest(),

@@ -12,7 +12,7 @@ use proof::{
 const CHECKSUM_BYTES: usize = 32;
 
 fn check(file: &[u8], genesis: &Genesis) -> Result<Proven, ReceiptError> {
-    Receipt::from_file(file)?.verify(genesis)
+    Receipt::from_file(file)?.verify(&genesis.clone().into())
 }
 
 /// The file with its checksum made anew, as a forger would.
@@ -97,7 +97,7 @@ fn another_genesis_is_refused() {
 #[test]
 fn nodes_of_another_network_prove_nothing_in_this_one() {
     let forged = Case { nodes: crate::network::nodes(11), ..Case::new() }.receipt();
-    let result = forged.verify(&genesis(1));
+    let result = forged.verify(&genesis(1).into());
     assert!(matches!(result, Err(ReceiptError::Finality(FinalityError::Signature(0)))), "{result:?}");
 }
 
@@ -105,7 +105,7 @@ fn nodes_of_another_network_prove_nothing_in_this_one() {
 fn a_refused_transaction_is_not_proved() {
     for outcome in [1, 20, u16::MAX] {
         let refused = Case { outcome, ..Case::new() };
-        assert!(matches!(refused.receipt().verify(&refused.genesis), Err(ReceiptError::Path)));
+        assert!(matches!(refused.receipt().verify(&refused.lineage()), Err(ReceiptError::Path)));
     }
 }
 
@@ -114,7 +114,7 @@ fn the_place_in_the_block_is_proved() {
     let case = Case::new();
     for index in [0, 1, 3, 4, 5, u32::MAX] {
         let moved = Receipt { index, ..case.receipt() };
-        assert!(matches!(moved.verify(&case.genesis), Err(ReceiptError::Path)));
+        assert!(matches!(moved.verify(&case.lineage()), Err(ReceiptError::Path)));
     }
 }
 
@@ -123,7 +123,7 @@ fn fewer_votes_than_a_quorum_are_refused() {
     for voters in [vec![], vec![0], vec![2, 3]] {
         let got = voters.len();
         let case = Case { voters, ..Case::new() };
-        let result = case.receipt().verify(&case.genesis);
+        let result = case.receipt().verify(&case.lineage());
         let expected = FinalityError::TooFew { got, needed: 3 };
         assert!(matches!(result, Err(ReceiptError::Finality(error)) if error == expected));
     }
@@ -133,7 +133,7 @@ fn fewer_votes_than_a_quorum_are_refused() {
 fn votes_are_counted_once() {
     for voters in [vec![0, 0, 1], vec![0, 1, 1], vec![2, 2, 2, 2], vec![1, 0, 2]] {
         let case = Case { voters, ..Case::new() };
-        let result = case.receipt().verify(&case.genesis);
+        let result = case.receipt().verify(&case.lineage());
         assert!(matches!(result, Err(ReceiptError::Finality(FinalityError::Signers))), "{result:?}");
     }
 }
@@ -144,15 +144,15 @@ fn votes_are_of_the_block_and_of_members() {
     let mut receipt = case.receipt();
     receipt.block.finalization.signatures[1].1 = receipt.block.finalization.signatures[0].1;
     assert!(matches!(
-        receipt.verify(&case.genesis),
+        receipt.verify(&case.lineage()),
         Err(ReceiptError::Finality(FinalityError::Signature(1)))
     ));
     let mut receipt = case.receipt();
     receipt.block.finalization.signatures.push((4, Signature([0; 64])));
-    assert!(matches!(receipt.verify(&case.genesis), Err(ReceiptError::Finality(FinalityError::Committee))));
+    assert!(matches!(receipt.verify(&case.lineage()), Err(ReceiptError::Finality(FinalityError::Committee))));
     let mut receipt = case.receipt();
     receipt.block.finalization.committee_size = 7;
-    assert!(matches!(receipt.verify(&case.genesis), Err(ReceiptError::Finality(FinalityError::Committee))));
+    assert!(matches!(receipt.verify(&case.lineage()), Err(ReceiptError::Finality(FinalityError::Committee))));
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_certificate_over_another_block_is_refused() {
     let mut receipt = case.receipt();
     let other = proof::Header { time_ms: 1, ..receipt.block.header.clone() };
     receipt.block.finalization = case.finalization(&other);
-    assert!(matches!(receipt.verify(&case.genesis), Err(ReceiptError::Finality(FinalityError::Chain))));
+    assert!(matches!(receipt.verify(&case.lineage()), Err(ReceiptError::Finality(FinalityError::Chain))));
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn descendants_link_without_a_gap() {
         let mut descendants = receipt.block.descendants.into_inner();
         descendants.remove(gap);
         receipt.block.descendants = List::new(descendants).unwrap();
-        assert!(matches!(receipt.verify(&case.genesis), Err(ReceiptError::Finality(FinalityError::Chain))));
+        assert!(matches!(receipt.verify(&case.lineage()), Err(ReceiptError::Finality(FinalityError::Chain))));
     }
 }
 
@@ -186,8 +186,7 @@ fn nothing_follows_the_greatest_height() {
     descendants[0].parent = block.header.digest();
     block.finalization = case.finalization(&descendants[0]);
     block.descendants = List::new(descendants).unwrap();
-    let (network, committee) = (case.genesis.id(), &case.genesis.committee);
-    assert_eq!(block.verify(network, committee), Err(FinalityError::Chain));
+    assert_eq!(case.lineage().verify(&block), Err(FinalityError::Chain));
 }
 
 #[test]
@@ -196,7 +195,7 @@ fn an_opening_is_of_this_transactions_contents() {
     let mut receipt = case.receipt();
     // The same bytes in one run are another opening.
     receipt.opening = List::new(vec![opening(&[CONTENTS])]).unwrap();
-    assert!(matches!(receipt.verify(&case.genesis), Err(ReceiptError::Opening)));
+    assert!(matches!(receipt.verify(&case.lineage()), Err(ReceiptError::Opening)));
     receipt.opening = List::default();
-    assert!(receipt.verify(&case.genesis).is_ok(), "an opening may be left out");
+    assert!(receipt.verify(&case.lineage()).is_ok(), "an opening may be left out");
 }

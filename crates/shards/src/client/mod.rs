@@ -27,7 +27,7 @@ use commonware_utils::{channel::mpsc, futures::Pool};
 use error::Failure;
 use futures::future::{BoxFuture, join_all};
 use nodes::Node;
-use proof::{Committee, Digest, Genesis, wire::Encode};
+use proof::{Committee, Digest, Lineage, wire::Encode};
 use std::{
     sync::{Arc, atomic::AtomicUsize},
     time::{Duration, SystemTime},
@@ -97,8 +97,14 @@ struct Shared<E> {
 impl<E: ClientContext> Client<E> {
     /// A client of the network with this genesis, over one link to each node in the order of the committee. Its
     /// background work ends with the task that `context` belongs to.
-    pub fn new(context: E, genesis: &Genesis, links: Vec<link::Client>) -> Self {
-        Self::with_limits(context, genesis.id(), genesis.committee.clone(), links, ClientLimits::default())
+    pub fn new(context: E, lineage: &Lineage, links: Vec<link::Client>) -> Self {
+        Self::with_limits(
+            context,
+            lineage.network(),
+            lineage.committee().clone(),
+            links,
+            ClientLimits::default(),
+        )
     }
 
     /// A client of the network with this id and committee. See [`Self::new`].

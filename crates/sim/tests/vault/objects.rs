@@ -31,7 +31,7 @@ fn objects_of_every_size_come_back() {
                 assert!(got == expected, "{from}..{to} of {length} bytes");
             }
             let receipt = vault.receipt(&place(&key), None).await.unwrap();
-            let proven = receipt.verify(&outlast.genesis).unwrap();
+            let proven = receipt.verify(&outlast.genesis.clone().into()).unwrap();
             assert_eq!((proven.version, proven.transaction), (written.version, written.transaction));
             let mut check = ContentCheck::new(&receipt.opening[0]);
             assert!(check.update(&bytes) && check.finish());

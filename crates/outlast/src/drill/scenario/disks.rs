@@ -53,7 +53,7 @@ async fn salvage(ground: &mut Ground<'_>, all: &[usize], gone: &[usize]) -> Resu
         output: ground.output(),
         directories: left.iter().map(|node| ground.directory(*node)).collect(),
         key: Key {
-            genesis: gateway.genesis,
+            lineage: gateway.lineage,
             tenant: gateway.vault.tenant,
             master_key: gateway.vault.master_key,
         },

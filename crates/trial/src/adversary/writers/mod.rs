@@ -162,18 +162,18 @@ impl<E: vault::Context> Malefactor<E> {
         acts: &Acts,
     ) -> Result<Self, ConnectError> {
         let vault = Vault::connect(context.child("vault"), config.clone())?;
-        let committee = &config.genesis.committee;
+        let committee = config.lineage.committee();
         let links = committee.nodes().iter().map(|node| start_link(&context, &config, node));
         let links: Vec<link::Client> = links.collect::<Result<_, _>>()?;
         let chain = chain::client::Config {
-            genesis: config.genesis.clone(),
+            lineage: config.lineage.clone(),
             peers: links.clone(),
             read_timeout: config.limits.read_timeout,
             submit_timeout: config.limits.submit_timeout,
         };
         Ok(Self {
             chain: chain::client::Client::new(context.child("chain"), chain),
-            shards: shards::Client::new(context.child("shards"), &config.genesis, links.clone()),
+            shards: shards::Client::new(context.child("shards"), &config.lineage, links.clone()),
             code: blob::Code::new(committee.k(), committee.n()).expect("a committee's sizes make a code"),
             chance: Chance::new(seed),
             acts: acts.clone(),
@@ -232,7 +232,7 @@ impl<E: vault::Context> Malefactor<E> {
     ) -> Transaction {
         let now = self.context.current().duration_since(UNIX_EPOCH).unwrap_or_default();
         Transaction {
-            network: self.config.genesis.id(),
+            network: self.config.lineage.network(),
             tenant,
             signer,
             nonce: self.chance.bytes(),
@@ -264,7 +264,7 @@ impl<E: vault::Context> Malefactor<E> {
 
     /// Whether more nodes than can be faulty did something.
     fn is_proved(&self, nodes: usize) -> bool {
-        nodes > self.config.genesis.committee.f()
+        nodes > self.config.lineage.committee().f()
     }
 }
 
@@ -276,7 +276,7 @@ fn start_link<E: vault::Context>(
     let address = config.nodes.iter().find(|(key, _)| key == node).map(|(_, address)| *address);
     let link = link::ClientConfig {
         key: crate::adversary::rogue::signer(&config.key),
-        namespace: proof::genesis::link_namespace(config.genesis.id()),
+        namespace: proof::genesis::link_namespace(config.lineage.network()),
         peer: ed25519::PublicKey::decode(Copying(&node.0)).map_err(|_| ConnectError::InvalidKey(*node))?,
         address: address.ok_or(ConnectError::NoAddress(*node))?,
         limits: config.limits.link.clone(),

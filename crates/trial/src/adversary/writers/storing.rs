@@ -140,7 +140,7 @@ impl<E: vault::Context> Malefactor<E> {
         };
         let mut attempts = Vec::new();
         let few =
-            honest.certificate.receipts.iter().take(self.config.genesis.committee.quorum() - 1).cloned();
+            honest.certificate.receipts.iter().take(self.config.lineage.committee().quorum() - 1).cloned();
         let few =
             AvailabilityCertificate::new(honest.certificate.epoch, honest.certificate.time_ms, few.collect());
         let (operation, attachments) = self.put(&honest, &honest.manifest, few);
@@ -148,7 +148,7 @@ impl<E: vault::Context> Malefactor<E> {
         attempts.push(self.must_fail(Trick::Receipts, "one receipt less than a quorum", signed).await);
         let other = |_| proof::Digest(self.chance.bytes());
         let Some(manifest) = crafted::with_chunks(&honest.manifest, other) else { return attempts };
-        let (network, key) = (self.config.genesis.id(), &self.config.key);
+        let (network, key) = (self.config.lineage.network(), &self.config.key);
         for (tried, certificate) in crafted::certificates(&honest.certificate, network, manifest.id(), key) {
             let (operation, attachments) = self.put(&honest, &manifest, certificate);
             let signed = self.signed(vec![operation], attachments);
@@ -176,12 +176,12 @@ impl<E: vault::Context> Malefactor<E> {
     }
 
     async fn certify_unsent(&self, manifest: &Manifest) -> Attempt {
-        let genesis = &self.config.genesis;
-        let (network, epoch) = (genesis.id(), genesis.committee.epoch());
+        let lineage = &self.config.lineage;
+        let (network, epoch) = (lineage.network(), lineage.committee().epoch());
         let time_ms = self.context.current().epoch_millis();
         let certify = Request::Certify(Certify { time_ms, manifest: manifest.clone() });
         let answers = self.ask_all(CERTIFY, &certify.encode()).await;
-        let signed = answers.into_iter().zip(genesis.committee.nodes()).filter(|(answer, key)| {
+        let signed = answers.into_iter().zip(lineage.committee().nodes()).filter(|(answer, key)| {
             let answer = answer.as_ref().ok().and_then(|answer| Response::decode(answer.clone()).ok());
             matches!(answer, Some(Response::Receipt(receipt))
                 if receipt.verify(network, epoch, manifest.id(), time_ms, key))

@@ -1,6 +1,8 @@
 //! Four engines on the deterministic runtime with simulated links: they agree, prove what they say, and go on when one
 //! of them is silent. One that lost its votes observes, and votes again after a quarantine.
 
+mod recovery;
+
 use chain::{
     application::Network,
     applied::Fate,
@@ -35,7 +37,7 @@ use commonware_utils::{
 };
 use ledger::{Record, key};
 use proof::{
-    BucketName, Committee, Genesis, SecretKey, SignedTransaction, TenantId, Transaction,
+    BucketName, Committee, Genesis, Lineage, SecretKey, SignedTransaction, TenantId, Transaction,
     finality::Finalization,
     genesis::GenesisTenant,
     transaction::{CreateBucket, Operation},
@@ -60,6 +62,8 @@ impl Derived for Seen {
 
 struct Founders {
     genesis: Genesis,
+    lineage: Lineage,
+    /// In the order of the newest committee.
     nodes: Vec<SecretKey>,
     tenant: SecretKey,
 }
@@ -81,7 +85,7 @@ fn founders(n: u8) -> Founders {
         }])
         .unwrap(),
     };
-    Founders { genesis, nodes, tenant }
+    Founders { lineage: genesis.clone().into(), genesis, nodes, tenant }
 }
 
 impl Founders {
@@ -103,7 +107,10 @@ impl Founders {
 type Peers = Oracle<ed25519::PublicKey, deterministic::Context>;
 
 async fn links(context: &deterministic::Context, founders: &Founders) -> Peers {
-    let keys: Vec<_> = founders.genesis.committee.nodes().iter().map(engine_key).collect();
+    links_of(context, founders.genesis.committee.nodes().iter().map(engine_key).collect()).await
+}
+
+async fn links_of(context: &deterministic::Context, keys: Vec<ed25519::PublicKey>) -> Peers {
     let config = LinksConfig {
         max_size: message_bytes_max::<deterministic::Context>(keys.len() as u32),
         max_peers_per_set: NZUsize!(16),
@@ -173,7 +180,7 @@ async fn start_in(
     context.child("references").spawn(move |_| async move { while taken.recv().await.is_some() {} });
     let config = Config {
         partition: partition.to_owned(),
-        network: Arc::new(Network::new::<deterministic::Context>(founders.genesis.clone())),
+        network: Arc::new(Network::new::<deterministic::Context>(founders.lineage.clone())),
         key: ed25519::PrivateKey::decode(key.seed().to_vec()).unwrap(),
         claim,
         register: (),
@@ -201,10 +208,23 @@ async fn launch(
     index: usize,
     claim: Claim,
 ) -> (Engine<deterministic::Context>, Handle<()>) {
+    let life = context.current().epoch_millis();
+    launch_in(context, founders, oracle, index, claim, format!("node-{index}-{life}")).await
+}
+
+/// The same, with its storage in this partition.
+async fn launch_in(
+    context: &deterministic::Context,
+    founders: &Arc<Founders>,
+    oracle: &Peers,
+    index: usize,
+    claim: Claim,
+    partition: String,
+) -> (Engine<deterministic::Context>, Handle<()>) {
     let (sender, started) = oneshot::channel();
     let (founders, oracle) = (founders.clone(), oracle.clone());
     let process = context.child("process").spawn(move |context| async move {
-        let engine = start(&context, &founders, &oracle, index, claim).await;
+        let (engine, _) = start_in(&context, &founders, &oracle, index, claim, &partition).await;
         let _ = sender.send(engine);
         std::future::pending::<()>().await;
     });
@@ -348,7 +368,7 @@ fn four_engines_agree_and_prove_what_they_say() {
         engines[0].mempool.insert(Arc::new(signed.clone()), Signatory::Entitled, now_ms).unwrap();
         let Fate::Included(inclusion) = fate.await.unwrap() else { panic!("expired") };
         assert_eq!(inclusion.outcome, 0);
-        inclusion.block.verify(founders.genesis.id(), &founders.genesis.committee).unwrap();
+        founders.lineage.verify(&inclusion.block).unwrap();
 
         let height = inclusion.block.header.height;
         for engine in &engines {
