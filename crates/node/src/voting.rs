@@ -37,7 +37,8 @@
 //! below a link in the directory that gets deleted, the engine would make that path anew as a plain directory and go on
 //! there, out of sight of the next start.
 
-use chain::voting::{Claim, Register};
+pub use chain::voting::Claim;
+use chain::voting::Register;
 use proof::{Digest, PublicKey};
 use std::{
     fs::{self, File},

@@ -2,8 +2,8 @@
 
 use crate::{
     commands::{
-        diff, drill, gateway, get, init, key, log, ls, mb, node, put, receipt, restore, rm, salvage, stat,
-        status, survey, tenant, undelete, up, verify, versions,
+        diff, drill, gateway, get, init, key, log, ls, mb, node, put, receipt, recover, restore, rm, salvage,
+        stat, status, survey, tenant, undelete, up, verify, versions,
     },
     failure::Failure,
     gateway::{Gateway, GatewayConfig},
@@ -111,6 +111,7 @@ enum Command {
     Drill(drill::Arguments),
     Salvage(salvage::Arguments),
     Survey(survey::Arguments),
+    Recover(recover::Arguments),
     Tenant(tenant::Arguments),
     Key(key::Arguments),
     Init(init::Arguments),
@@ -144,6 +145,7 @@ impl Cli {
             Command::Drill(arguments) => drill::run(&global, &arguments),
             Command::Salvage(arguments) => salvage::run(&global, &arguments),
             Command::Survey(arguments) => survey::run(&global, &arguments),
+            Command::Recover(arguments) => recover::run(&global, &arguments).map(|()| done),
             Command::Tenant(arguments) => tenant::run(&global, &arguments).map(|()| done),
             Command::Key(arguments) => key::run(&global, &arguments).map(|()| done),
             Command::Init(arguments) => init::run(&global, &arguments).map(|()| done),

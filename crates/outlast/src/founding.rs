@@ -167,10 +167,6 @@ impl Founders {
         addresses: &[NodeAddresses],
         s3_listen: SocketAddr,
     ) -> Vec<NewFile> {
-        let anywhere = |at: SocketAddr| match at {
-            SocketAddr::V4(at) => SocketAddr::from(([0; 4], at.port())),
-            SocketAddr::V6(at) => SocketAddr::from(([0; 16], at.port())),
-        };
         let genesis = || NewFile::public(layout::GENESIS, self.genesis.to_file());
         let mut files: Vec<NewFile> = self.approver_files().chain([genesis()]).collect();
         for (index, (key, at)) in self.nodes.iter().zip(addresses).enumerate() {
@@ -193,6 +189,14 @@ impl Founders {
         files
             .extend(below(Path::new("gateway"), self.gateway_files(&gateway).into_iter().chain([genesis()])));
         files
+    }
+}
+
+/// The same port at every address of the machine.
+pub(crate) fn anywhere(at: SocketAddr) -> SocketAddr {
+    match at {
+        SocketAddr::V4(at) => SocketAddr::from(([0; 4], at.port())),
+        SocketAddr::V6(at) => SocketAddr::from(([0; 16], at.port())),
     }
 }
 

@@ -10,9 +10,11 @@
 //!                                  with `up --tls` also tls-cert.pem, tls-key.pem, and tls-ca.pem for clients
 //! DIR/tenants/<name>/              the same for each further tenant
 //! DIR/logs/<name>.log              what each process logs
+//! DIR/.recovery/                    an approved recovery, until it is installed
 //! DIR/lock                         held by the running `outlast up`
 //! ```
 
+use crate::failure::Failure;
 use std::path::{Path, PathBuf};
 
 /// File names within a gateway's directory.
@@ -55,12 +57,21 @@ impl Layout {
         self.root.join(".founding")
     }
 
+    /// Where a recovery is prepared.
+    pub(crate) fn recovery(&self) -> PathBuf {
+        self.root.join(".recovery")
+    }
+
     pub(crate) fn approver_key(&self, index: usize) -> PathBuf {
         self.root.join(format!("approvers/approver-{index}.key"))
     }
 
     pub(crate) fn node_config(&self, index: usize) -> PathBuf {
         self.root.join(format!("config/{}.toml", node_name(index)))
+    }
+
+    pub(crate) fn node_key(&self, index: usize) -> PathBuf {
+        self.root.join(format!("config/{}.key", node_name(index)))
     }
 
     pub(crate) fn node_directory(&self, index: usize) -> PathBuf {
@@ -73,6 +84,29 @@ impl Layout {
             None => self.root.join("gateway"),
             Some(name) => self.root.join("tenants").join(name),
         }
+    }
+
+    /// Names of the tenants besides the first.
+    pub(crate) fn tenants(&self) -> Result<Vec<String>, Failure> {
+        let directory = self.root.join("tenants");
+        let entries = match std::fs::read_dir(&directory) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|error| Failure::file("list", &directory, &error))?,
+        };
+        let names = entries.filter_map(Result::ok).filter_map(|entry| entry.file_name().into_string().ok());
+        let is_one = |name: &String| self.gateway(Some(name)).join(GATEWAY_CONFIG).exists();
+        let mut names: Vec<String> = names.filter(is_one).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// The directories of all tenants' gateways.
+    pub(crate) fn gateways(&self) -> Result<Vec<PathBuf>, Failure> {
+        let tenants = self.tenants()?;
+        Ok([self.gateway(None)]
+            .into_iter()
+            .chain(tenants.iter().map(|name| self.gateway(Some(name))))
+            .collect())
     }
 
     pub(crate) fn log(&self, name: &str) -> PathBuf {

@@ -21,6 +21,7 @@ mod output;
 mod place;
 mod ports;
 mod printer;
+mod recovery;
 mod supervisor;
 mod tls;
 

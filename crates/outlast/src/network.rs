@@ -72,6 +72,11 @@ impl Network {
             check_ports(&addresses, s3)?;
             founding::found(&layout, &founders.on_one_machine(&addresses, s3))?;
         }
+        if layout.recovery().exists() {
+            let message = format!("{} has a recovery that is not finished", layout.root().display());
+            return Err(Failure::new(Exit::Configuration, message)
+                .hint("run `outlast recover` again: it goes on with it"));
+        }
         let lineage = node::config::load_lineage(&layout.genesis())?;
         let n = lineage.committee().n();
         let nodes = (0..n).map(|index| load_node(&layout, index));
@@ -92,7 +97,7 @@ impl Network {
         if wishes.tls {
             write_environment(&layout, &gateway, &access)?;
         }
-        let tenants = tenants(&layout)?;
+        let tenants = layout.tenants()?;
         Ok(Self { layout, fresh, nodes, gateway, access, tenants, log_json: wishes.log_json, _lock: lock })
     }
 
@@ -182,19 +187,6 @@ fn load_node(layout: &Layout, index: usize) -> Result<Loaded, Failure> {
 
 fn gateway_file(layout: &Layout, tenant: Option<&str>) -> PathBuf {
     layout.gateway(tenant).join(layout::GATEWAY_CONFIG)
-}
-
-/// Names of the tenants besides the first.
-fn tenants(layout: &Layout) -> Result<Vec<String>, Failure> {
-    let directory = layout.root().join("tenants");
-    let entries = match std::fs::read_dir(&directory) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(|error| Failure::file("list", &directory, &error))?,
-    };
-    let names = entries.filter_map(Result::ok).filter_map(|entry| entry.file_name().into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| gateway_file(layout, Some(name)).exists()).collect();
-    names.sort_unstable();
-    Ok(names)
 }
 
 fn addresses(node: &Loaded) -> NodeAddresses {

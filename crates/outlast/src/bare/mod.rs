@@ -60,6 +60,11 @@ pub(crate) fn find(paths: &[PathBuf]) -> Result<Vec<NodeDirectory>, Failure> {
     Ok(found)
 }
 
+/// Whether a directory is a node's, with anything in it that the node has stored.
+pub(crate) fn is_node_directory(path: &Path) -> bool {
+    node_directory(path).is_some()
+}
+
 fn node_directory(path: &Path) -> Option<NodeDirectory> {
     let is_storage =
         |path: &Path| entries(path).iter().any(|name| name.starts_with("node-chain") || name == PARTITION);

@@ -5,7 +5,11 @@
 
 use super::{BareChain, NodeDirectory, Segments, find};
 use crate::{failure::Failure, output, output::Output};
-use proof::{Lineage, finality::Finalization};
+use proof::{
+    Lineage,
+    finality::{Finalization, FinalizedHeader},
+    wire::List,
+};
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -54,6 +58,9 @@ pub(crate) struct Survey {
     /// Versions that are in their blocks.
     pub inline: u64,
     pub versions: u64,
+    /// The last block, with the certificate over it.
+    #[serde(skip)]
+    pub last: Option<FinalizedHeader>,
     pub readable: u64,
     pub unreadable: u64,
     /// Readable, and one more loss from not being.
@@ -162,6 +169,7 @@ pub(crate) fn survey(output: Output, lineage: &Lineage, paths: &[PathBuf]) -> Re
         by_shards: BTreeMap::new(),
         inline: 0,
         versions: 0,
+        last: None,
         readable: 0,
         unreadable: 0,
         at_risk: 0,
@@ -194,6 +202,10 @@ fn count(
                 .hint("it was there a moment ago: is a node running on these directories?")
         })?;
         survey.time = Some(output::time(block.header.time_ms));
+        if let Some(newest) = chain.proven.newest.as_ref().filter(|newest| newest.block == found.digest) {
+            let (header, finalization) = (block.header.clone(), newest.clone());
+            survey.last = Some(FinalizedHeader { header, descendants: List::default(), finalization });
+        }
         for manifest in payloads(&block) {
             survey.versions += 1;
             bar.inc(1);

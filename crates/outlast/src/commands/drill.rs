@@ -18,7 +18,7 @@ use std::{path::PathBuf, process::ExitCode};
 Examples:
   outlast drill                          deletes a node; with files of the Rust toolchain, or of /usr
   outlast drill --scenario rolling       every node in turn
-  outlast drill --scenario disks         2f disks gone; reads all objects off those left
+  outlast drill --scenario disks         2f nodes gone for good; salvage, then recover
   outlast drill --files ~/Pictures
   outlast drill --nodes 7                deletes two nodes
   outlast drill --json | jq .lost")]

@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
 }
 
 /// Reads `IP:PORT:PORT`; an IPv6 address is in brackets.
-fn parse_node(text: &str) -> Result<NodeAddresses, String> {
+pub(super) fn parse_node(text: &str) -> Result<NodeAddresses, String> {
     let wrong = || format!("{text} is not IP:PORT:PORT, e.g. 10.0.0.1:7000:7001 or [fd00::1]:7000:7001");
     let mut parts = text.rsplitn(3, ':');
     let mut next = || parts.next().ok_or_else(wrong);

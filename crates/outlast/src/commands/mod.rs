@@ -12,6 +12,7 @@ pub(crate) mod mb;
 pub(crate) mod node;
 pub(crate) mod put;
 pub(crate) mod receipt;
+pub(crate) mod recover;
 pub(crate) mod restore;
 pub(crate) mod rm;
 pub(crate) mod salvage;

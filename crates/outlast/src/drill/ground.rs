@@ -10,7 +10,7 @@ use crate::{
     failure::{Exit, Failure},
     files, keys,
     layout::{Layout, node_name},
-    network::{Network, Running},
+    network::{GATEWAY, Network, Running},
     supervisor,
 };
 use futures::{StreamExt as _, stream};
@@ -63,7 +63,7 @@ impl Run {
         sources: &[Source],
         network: &Network,
     ) -> Result<Arc<Self>, Failure> {
-        make_bucket(network.layout.root()).await?;
+        make_bucket(network.layout.root(), BUCKET).await?;
         let bytes = sources.iter().map(|source| source.length).sum();
         Ok(Arc::new(Self {
             bucket: Bucket::new(&network.gateway, &network.access)?,
@@ -101,13 +101,13 @@ async fn command(directory: &Path, arguments: &[&str]) -> Result<std::process::O
     }
 }
 
-async fn make_bucket(directory: &Path) -> Result<(), Failure> {
-    let made = command(directory, &["mb", BUCKET]).await?;
+async fn make_bucket(directory: &Path, name: &str) -> Result<(), Failure> {
+    let made = command(directory, &["mb", name]).await?;
     if made.status.success() {
         return Ok(());
     }
     let why = String::from_utf8_lossy(&made.stderr).trim().to_owned();
-    Err(Failure::new(Exit::Failed, format!("cannot make the drill's bucket: {why}")))
+    Err(Failure::new(Exit::Failed, format!("cannot make the bucket {name}: {why}")))
 }
 
 /// Stores all files, and goes on with small ones until the harm is done; gives the reasons of those writes that were
@@ -315,6 +315,23 @@ impl<'a> Ground<'a> {
     /// Starts again a node that was killed.
     pub(super) fn start(&mut self, index: usize) {
         self.running.supervisor.release(&node_name(index));
+    }
+
+    /// Writes something more, which nobody else does at the time.
+    pub(super) async fn makes_bucket(&mut self, name: &str) {
+        match make_bucket(self.layout().root(), name).await {
+            Ok(()) => self.tell(format!("bucket {name} made")),
+            Err(failure) => self.miss(format!("the network takes writes: {failure}")),
+        }
+    }
+
+    /// Kills the gateway and keeps it down.
+    pub(super) async fn stop_gateway(&mut self) {
+        self.running.supervisor.kill_and_hold(GATEWAY).await;
+    }
+
+    pub(super) fn start_gateway(&mut self) {
+        self.running.supervisor.release(GATEWAY);
     }
 
     /// What `outlast status` says.

@@ -1,19 +1,21 @@
-//! `disks`: when all is written and all nodes have their shards, all are killed, and the directories of 2f of them
-//! deleted. What is left are f + 1 disks: one less and no chunk could be decoded.
+//! `disks`: when all is written and all nodes have their shards, all are killed, and 2f of them lose everything: directories,
+//! votes, keys. What is left are f + 1 disks: one less and no chunk could be decoded.
 //!
 //! 1. The objects are read off those f + 1, without any node running, and compared with what was stored.
-//! 2. All nodes are started again. What they have voted for lies apart from their directories and is still there, so the
-//!    network comes back by itself, heals, and serves all that was stored.
+//! 2. The approvers begin a new epoch, in which nodes with new keys have the places of those that are gone. All nodes are
+//!    started; the new ones fetch the chain, heal, and vote; and the network serves all that was stored, and takes more.
 //!
-//! Expected: all objects are salvaged; the 2f nodes heal.
+//! Expected: all objects are salvaged; the new nodes heal and vote.
 
 use super::HEAL_PATIENCE;
 use crate::{
     bare::{self, Key, LIST, Task},
     drill::ground::{Ground, Stored, drawn, names},
     failure::{Exit, Failure},
+    files,
     gateway::GatewayConfig,
     layout,
+    recovery::here,
 };
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -34,14 +36,35 @@ pub(super) async fn afterwards(ground: &mut Ground<'_>) -> Result<(), Failure> {
     let gone = drawn(ground.n(), 2 * ground.f());
     for node in &gone {
         ground.delete(*node)?;
+        files::remove_directory(&ground.votes(*node))?;
+        let key = ground.layout().node_key(*node);
+        files::remove(&key).map_err(|error| Failure::file("remove", &key, &error))?;
     }
-    ground.tell(format!("all nodes killed, the disks of {} gone", names(&gone)));
+    ground.tell(format!("all nodes killed; disks, votes and keys of {} gone", names(&gone)));
     salvage(ground, &all, &gone).await?;
     ground.fault_begins();
+    ground.stop_gateway().await;
+    recover(ground).await?;
     all.iter().for_each(|node| ground.start(*node));
-    ground.tell(format!("all nodes back, {} empty", names(&gone)));
+    ground.start_gateway();
+    ground.tell(format!("all nodes back, {} empty and with new keys", names(&gone)));
     ground.await_healed(&all, HEAL_PATIENCE).await;
+    ground.makes_bucket("after-recovery").await;
     ground.fault_ends();
+    Ok(())
+}
+
+async fn recover(ground: &mut Ground<'_>) -> Result<(), Failure> {
+    let (output, layout, began) = (ground.output(), ground.layout().clone(), Instant::now());
+    let work = tokio::task::spawn_blocking(move || here::recover(output, &layout, &here::Wishes::default()));
+    let done = work.await.expect("recovering does not panic")?;
+    let terms = done.recovery.map(|recovery| recovery.terms).expect("it was not only looked");
+    ground.tell(format!(
+        "the approvers begin epoch {} after block {}, {:.1} s later",
+        terms.committee.epoch(),
+        terms.last.header.height,
+        began.elapsed().as_secs_f64()
+    ));
     Ok(())
 }
 

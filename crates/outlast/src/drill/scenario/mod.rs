@@ -32,7 +32,7 @@ pub(crate) enum Scenario {
     Rolling,
     /// Two of seven nodes at once, as in `one`
     Several,
-    /// Delete 2f nodes' disks at once, read all objects off those that are left, then let the network come back
+    /// 2f nodes lose everything at once: read all objects off the disks that are left, then go on in a new epoch
     Disks,
     /// Put a node's directories back to an earlier copy of them
     Rollback,
