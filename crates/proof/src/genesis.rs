@@ -95,11 +95,15 @@ impl Genesis {
                 "the hash at its end does not match",
             )));
         }
-        genesis.check_approvers()?;
+        genesis.check()?;
         Ok(genesis)
     }
 
-    pub(crate) fn check_approvers(&self) -> Result<(), GenesisError> {
+    pub(crate) fn check(&self) -> Result<(), GenesisError> {
+        if self.committee.epoch() != 0 {
+            let why = "its committee is of another epoch than the first";
+            return Err(GenesisError::Damaged(Error::Invalid("Genesis", why)));
+        }
         let (needed, approvers) = (self.approvals_needed, self.approvers.len());
         if needed == 0 || usize::from(needed) > approvers {
             return Err(GenesisError::Approvers { needed, approvers });

@@ -176,9 +176,13 @@ pub struct Lineage {
     epochs: Vec<Epoch>,
 }
 
+/// # Panics
+///
+/// If the committee is not of the first epoch. No genesis file has such a one.
 impl From<Genesis> for Lineage {
     fn from(genesis: Genesis) -> Self {
         let committee = genesis.committee.clone();
+        assert_eq!(committee.epoch(), 0, "a genesis names the committee of the first epoch");
         let epoch = Epoch { digest: committee.digest(), committee, first: 1 };
         Self { network: genesis.id(), genesis, recoveries: Vec::new(), epochs: vec![epoch] }
     }
@@ -348,7 +352,7 @@ impl Lineage {
         if !rest.is_empty() || genesis.id() != id || recoveries.is_empty() {
             return Err(damaged("it is longer than its contents, or they are not what it says"));
         }
-        genesis.check_approvers()?;
+        genesis.check()?;
         let mut lineage = Self::from(genesis);
         for recovery in recoveries.into_inner() {
             lineage.recover(recovery).map_err(GenesisError::Recovery)?;

@@ -50,6 +50,9 @@ const FORMATS: &[(&str, usize, &str)] = &[
     ("FinalizedHeader", 811, "43834dcd25b4c62a275969b202f14129"),
     ("GenesisTenant", 58, "15629bbafc3593b42401c08b08a71e13"),
     ("Genesis", 289, "f1237bbbb3fed637fb2095875231e3ad"),
+    ("Terms", 699, "f02340aea14cc5186b0bc62573dd502d"),
+    ("Approval", 96, "32f6db3fb80ac9fc9cb742663b2a6815"),
+    ("Recovery", 895, "942110819bf0acad8efaea3e388d0d83"),
     ("ContentRun", 40, "cdbc608d2c1810a323bfa5513aa36bbb"),
     ("ContentOpening", 116, "e0969c8cb3a68d4ae13d5e297f056cbf"),
     ("Receipt, closed", 2386, "8c5ca7452ab0262ad18b391a8d732240"),
@@ -103,6 +106,9 @@ const FORMATS: &[(&str, usize, &str)] = &[
     ("id of a network", 32, "137ccf35e79ae6f1012d1586fcdb32f4"),
     ("namespace of consensus", 51, "afaeb92c9a4ddbf1f637ea83a85b9e17"),
     ("genesis file", 330, "2e7d7ad4c152f112d07d507bd4c7951f"),
+    ("genesis file with a recovery", 1261, "a590abd4cef3a18d3ca4becc363025d4"),
+    ("digest of terms", 32, "0d3ef21ff6bccd7ddb28991e060082b6"),
+    ("recovery file", 936, "f835b2f2b0634c087d054a007de77672"),
     ("receipt file", 2543, "248475d7c2de04ac32bdc17235337652"),
 ];
 

@@ -1,12 +1,14 @@
 //! What convinces: receipts, finality, availability. However valid proofs are damaged, what still verifies says nothing
 //! that the valid ones do not say.
 
-use crate::proof_network::{Case, genesis, nodes};
+use crate::proof_network::{Case, genesis, nodes, recovery};
 use bytes::Bytes;
 use fuzz::{bounded, fuzz};
 use proof::{
     AvailabilityCertificate, Digest, Genesis, Header, Lineage, Receipt, StorageReceipt,
+    digest::sha256,
     finality::FinalizedHeader,
+    lineage::Recovery,
     wire::{DecodeExt as _, Encode as _, List},
 };
 use std::sync::LazyLock;
@@ -46,6 +48,40 @@ fn receipts() {
         };
         assert!(RECEIPTS.iter().any(|(_, valid)| says(valid)), "a damaged receipt proves {proven:?}");
         assert!(receipt.verify(&genesis(11).into()).is_err(), "to another network it is nothing");
+    });
+}
+
+/// However a recovery is damaged, what still counts is what the approvers signed.
+#[test]
+fn recoveries() {
+    let (lineage, valid) = recovery();
+    let recovered = {
+        let mut lineage = lineage.clone();
+        lineage.recover(valid.clone()).expect("it counts");
+        lineage
+    };
+    let seeds =
+        [("recovery".to_owned(), valid.encode().to_vec()), ("genesis file".to_owned(), recovered.to_file())];
+    fuzz!("recoveries", seeds, |input: &[u8]| {
+        assert!(Recovery::from_file(input).is_err(), "without magic and checksum it is no file");
+        let bytes = Bytes::copy_from_slice(input);
+        if let Ok(recovery) = bounded(input.len(), || Recovery::decode(bytes)) {
+            assert_eq!(Recovery::from_file(&recovery.to_file()).expect("what is written is read"), recovery);
+            let mut lineage = lineage.clone();
+            if lineage.recover(recovery.clone()).is_ok() {
+                assert_eq!(recovery.terms, valid.terms, "nobody approved that");
+            }
+        }
+        // A genesis file with its checksum made right, as a forger would.
+        let mut file = input.to_vec();
+        if let Some(body) = file.len().checked_sub(32) {
+            let checksum = sha256("outlast/lineage/1", &[&file[..body]]);
+            file[body..].copy_from_slice(&checksum.0);
+        }
+        if let Ok(read) = bounded(file.len(), || Lineage::from_file(&file)) {
+            assert_eq!(read.to_file(), file);
+            assert!(read.recoveries().iter().all(|read| read.terms == valid.terms), "nobody approved that");
+        }
     });
 }
 

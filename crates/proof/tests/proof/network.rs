@@ -6,6 +6,7 @@ use proof::{
     Committee, Digest, Genesis, Header, Lineage, Receipt, SecretKey, Signature, TenantId, Transaction,
     finality::{Finalization, FinalizedHeader},
     genesis::GenesisTenant,
+    lineage::Recovery,
     merkle::{self, Leaf},
     receipt::{ContentHasher, ContentOpening, content_commitment},
     transaction::{Attachment, Body, Operation, Payload, Place, PutVersion},
@@ -202,4 +203,18 @@ impl Case {
             signatures: self.voters.iter().map(vote).collect(),
         }
     }
+}
+
+/// A network of which two of three approvers must agree, and a recovery of it that counts: after the block of [`Case`],
+/// with other nodes in the places 1 and 3.
+pub(crate) fn recovery() -> (Lineage, Recovery) {
+    let approvers = [200, 201, 202].map(|seed| secret(seed).public_key());
+    let genesis =
+        Genesis { approvers: List::new(approvers.to_vec()).unwrap(), approvals_needed: 2, ..genesis(1) };
+    let case = Case { genesis, ..Case::new() };
+    let mut places: Vec<_> = nodes(1).iter().map(SecretKey::public_key).collect();
+    (places[1], places[3]) = (secret(50).public_key(), secret(60).public_key());
+    let terms = case.lineage().terms(places, case.receipt().block).unwrap();
+    let approvals = List::new(vec![terms.approve(&secret(200)), terms.approve(&secret(202))]).unwrap();
+    (case.lineage(), Recovery { terms, approvals })
 }

@@ -1,6 +1,6 @@
 //! Going on with another committee: what counts, and what does not.
 
-use crate::network::{Case, genesis, nodes, secret};
+use crate::network::{Case, genesis, nodes, recovery, secret};
 use proof::{
     Genesis, Header, Lineage, PublicKey, Receipt, SecretKey,
     committee::CommitteeError,
@@ -13,8 +13,7 @@ use proof::{
 
 /// Two of three approvers must agree.
 fn founded() -> Genesis {
-    let approvers = [200, 201, 202].map(|seed| secret(seed).public_key());
-    Genesis { approvers: List::new(approvers.to_vec()).unwrap(), approvals_needed: 2, ..genesis(1) }
+    recovery().0.genesis().clone()
 }
 
 /// A case in that network.
@@ -46,9 +45,8 @@ fn approved(terms: Terms, seeds: &[u8]) -> Recovery {
 
 /// The network after its recovery, from the block of [`Case`] on.
 fn recovered() -> Lineage {
-    let mut lineage = case().lineage();
-    let terms = terms(&lineage, case().receipt().block);
-    lineage.recover(approved(terms, &[200, 202])).unwrap();
+    let (mut lineage, recovery) = recovery();
+    lineage.recover(recovery).unwrap();
     lineage
 }
 

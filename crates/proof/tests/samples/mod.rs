@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use proof::{
-    AvailabilityCertificate, BucketName, Committee, Digest, Genesis, Header, Manifest, ObjectKey, PublicKey,
-    Receipt, SecretKey, Signature, SignedTransaction, StorageReceipt, TenantId, Transaction, UploadId,
-    VersionId,
+    AvailabilityCertificate, BucketName, Committee, Digest, Genesis, Header, Lineage, Manifest, ObjectKey,
+    PublicKey, Receipt, SecretKey, Signature, SignedTransaction, StorageReceipt, TenantId, Transaction,
+    UploadId, VersionId,
     entry::{AnnotationEntry, PartEntry, UploadEntry, VersionEntry, VersionKind},
     finality::{Finalization, FinalizedHeader},
     genesis::GenesisTenant,
+    lineage::{Approval, Recovery, Terms},
     manifest::{Opening, Page, PageRef, SealedKey, Segment},
     merkle::{Leaf, Path},
     receipt::{ContentOpening, ContentRun},
@@ -280,6 +281,44 @@ fn genesis() -> Genesis {
     }
 }
 
+fn terms() -> Terms {
+    let last = FinalizedHeader { descendants: list(Vec::new()), ..finalized() };
+    let nodes = [4, 7, 2, 1].map(|seed| key(seed).public_key());
+    let committee = Committee::placed(4, nodes.to_vec()).expect("a committee");
+    Terms { network: Digest([1; 32]), committee, last }
+}
+
+fn recovery() -> Recovery {
+    Recovery { approvals: list(vec![terms().approve(&key(8)), terms().approve(&key(9))]), terms: terms() }
+}
+
+/// With a recovery that counts.
+fn lineage() -> Lineage {
+    let committee =
+        Committee::new(0, (1..=4).map(|seed| key(seed).public_key()).collect()).expect("a committee");
+    let genesis = Genesis { committee, ..genesis() };
+    let mut lineage = Lineage::from(genesis);
+    let committee = lineage.committee();
+    let header = Header { network: lineage.network(), committee: committee.digest(), epoch: 0, ..header() };
+    let unsigned =
+        Finalization { epoch: 0, block: header.digest(), signatures: Vec::new(), ..finalization() };
+    // All but the count and the signatures of what is encoded is what is signed, apart from the committee's size.
+    let encoded = unsigned.encode();
+    let proposal = &encoded[..encoded.len() - 10];
+    let namespace = [lineage.genesis().consensus_namespace(), b"_FINALIZE".to_vec()].concat();
+    let secret =
+        |public: &PublicKey| (1..=4).map(key).find(|key| key.public_key() == *public).expect("a node's");
+    let vote = |(at, public): (usize, &PublicKey)| (at as u8, secret(public).sign(&namespace, proposal));
+    let signatures = committee.voters().iter().enumerate().take(3).map(vote).collect();
+    let finalization = Finalization { signatures, ..unsigned };
+    let last = FinalizedHeader { header, descendants: list(Vec::new()), finalization };
+    let nodes = [4, 7, 2, 1].map(|seed| key(seed).public_key());
+    let terms = lineage.terms(nodes.to_vec(), last).expect("a committee");
+    let approvals = list(vec![terms.approve(&key(8)), terms.approve(&key(9))]);
+    lineage.recover(Recovery { terms, approvals }).expect("it counts");
+    lineage
+}
+
 fn receipt(opening: Vec<ContentOpening>) -> Receipt {
     let (transaction, signature) = (transaction(), signed().signature);
     let (path, block) = (path(), finalized());
@@ -339,6 +378,9 @@ pub(crate) fn samples() -> Vec<Sample> {
         "FinalizedHeader": FinalizedHeader = finalized();
         "GenesisTenant": GenesisTenant = genesis().tenants[0].clone();
         "Genesis": Genesis = genesis();
+        "Terms": Terms = terms();
+        "Approval": Approval = recovery().approvals[0].clone();
+        "Recovery": Recovery = recovery();
         "ContentRun": ContentRun = content_opening().runs[1].clone();
         "ContentOpening": ContentOpening = content_opening();
         "Receipt, closed": Receipt = receipt(Vec::new());
@@ -426,6 +468,9 @@ pub(crate) fn derived() -> Vec<(&'static str, Vec<u8>)> {
         ("id of a network", genesis().id().0.to_vec()),
         ("namespace of consensus", genesis().consensus_namespace()),
         ("genesis file", genesis().to_file()),
+        ("genesis file with a recovery", lineage().to_file()),
+        ("digest of terms", terms().digest().0.to_vec()),
+        ("recovery file", recovery().to_file()),
         ("receipt file", receipt(vec![content_opening()]).to_file()),
     ]
 }
