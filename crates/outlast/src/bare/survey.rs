@@ -3,7 +3,7 @@
 //! This is what has to be known before a network that lost more than f nodes goes on from the survivors. It needs no key of
 //! a tenant, and changes nothing.
 
-use super::{BareChain, NodeDirectory, Segments, find};
+use super::{BareChain, NodeDirectory, Segments, entries, find};
 use crate::{failure::Failure, output, output::Output};
 use proof::{
     Lineage,
@@ -19,7 +19,7 @@ use std::{
 use vault::salvage::{Shelf, blocks::read_block, logs::Log, payloads};
 
 /// Where a node's votes are: `DIR/votes/NAME` for `DIR/nodes/NAME`. One file for each view that it took part in.
-const JOURNAL: &str = "journal/node-chain-votes-0";
+const JOURNALS: &str = "journal";
 
 /// What one directory has.
 #[derive(Debug, Serialize)]
@@ -146,7 +146,7 @@ pub(crate) fn survey(output: Output, lineage: &Lineage, paths: &[PathBuf]) -> Re
             path: directory.name(),
             height: alone.proven.blocks.last().map_or(0, |block| block.height),
             missing_blocks: missing,
-            last_view: last_view(directory),
+            last_view: last_view(directory, lineage.committee().epoch()),
             records,
             unreadable,
         });
@@ -229,12 +229,22 @@ fn count(
 }
 
 /// The last view in the journal of votes beside a node's directory, if that is where `outlast up` or `init` puts it.
-fn last_view(directory: &NodeDirectory) -> Option<u64> {
+fn last_view(directory: &NodeDirectory, epoch: u64) -> Option<u64> {
     let path = fs::canonicalize(&directory.path).ok()?;
     let (parent, name) = (path.parent()?, path.file_name()?);
     let up = parent.parent().map(|root| root.join("votes").join(name));
     let places = up.into_iter().chain([parent.join("votes")]);
-    places.filter_map(|votes| newest_section(&votes.join(JOURNAL))).max()
+    let journals = places.flat_map(|votes| {
+        let journals = votes.join(JOURNALS);
+        entries(&journals).into_iter().map(move |name| journals.join(name))
+    });
+    let first = node::voting::journal(epoch, 0);
+    let prefix = first.trim_end_matches('0').to_owned();
+    let is_of_epoch = move |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.strip_prefix(&prefix).is_some_and(|number| number.parse::<u64>().is_ok())
+    };
+    journals.filter(is_of_epoch).filter_map(|journal| newest_section(&journal)).max()
 }
 
 fn newest_section(journal: &Path) -> Option<u64> {
