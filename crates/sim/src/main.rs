@@ -51,7 +51,8 @@ struct Cli {
     /// Node faults of this name only, e.g. `wipe` or "power loss".
     #[arg(long, value_name = "NAME")]
     fault: Option<String>,
-    /// This adversary in every run: equivocator, liar, hoarder, forger, censor, flooder, laggard.
+    /// This adversary in every run: equivocator, liar, hoarder, forger, censor, flooder, laggard,
+    /// perjurer.
     #[arg(long, value_name = "NAME", value_parser = str::parse::<Adversary>)]
     adversary: Option<Adversary>,
     /// How many seeds to play at a time [default: one a core].

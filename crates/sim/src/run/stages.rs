@@ -64,7 +64,12 @@ pub(super) async fn vote(
     violations: &mut Vec<String>,
 ) {
     let is_excused = |node: usize| {
-        let is = |fault: &Fault| matches!(fault, Fault::Rotten { node: of, .. } | Fault::Twin { node: of, .. } if *of == node);
+        let is = |fault: &Fault| match fault {
+            Fault::Rotten { node: of, .. }
+            | Fault::Twin { node: of, .. }
+            | Fault::Forgetful { node: of, .. } => *of == node,
+            _ => false,
+        };
         plan.faults.iter().any(|(_, fault)| is(fault))
     };
     let is_honest = |node: usize| !plan.adversaries.contains_key(&node) && !is_excused(node);
@@ -173,6 +178,19 @@ pub(super) async fn scrub(
         damaged += network.alive(node).map_or(0, |alive| alive.shards.status().damaged);
     }
     damaged
+}
+
+/// Nodes that lost their votes together with more than f others must not vote: too few remember what was final.
+pub(super) fn voters_of_lost(network: &Network, plan: &Plan) -> Vec<String> {
+    let lost = plan.faults.iter().filter_map(|(_, fault)| match fault {
+        Fault::Disks { nodes, .. } => Some(nodes),
+        _ => None,
+    });
+    let votes = |node: &&usize| network.alive(**node).is_some_and(|alive| alive.standing.votes());
+    lost.flatten()
+        .filter(votes)
+        .map(|node| format!("votes: node {node} lost its votes, as did more than f nodes at once, and votes"))
+        .collect()
 }
 
 /// Waits for clients to finish what they were asked to do.
