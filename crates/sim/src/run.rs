@@ -26,7 +26,7 @@ use commonware_runtime::{Clock as _, Runner as _, Supervisor as _, deterministic
 use commonware_utils::{channel::oneshot, sync::Mutex};
 use people::{Doors, clients, malefactor, on, open, thwarted};
 use report::{ends, operations};
-use stages::{heal, scrub, settle, storm, vote, voters_of_lost, wait};
+use stages::{forgetful, heal, scrub, settle, storm, vote, voters_of_lost, wait};
 use std::{
     panic::AssertUnwindSafe,
     sync::Arc,
@@ -147,6 +147,7 @@ async fn play(context: deterministic::Context, plan: Plan) -> Report {
 
     // The verdict.
     violations.extend(voters_of_lost(&network, &plan));
+    faults.said.extend(forgetful(&network, &plan));
     let history = recorder.history();
     let mut blocks = Vec::new();
     for index in 0..plan.n {

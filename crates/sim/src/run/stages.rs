@@ -180,6 +180,25 @@ pub(super) async fn scrub(
     damaged
 }
 
+/// What became of nodes whose disks forgot what they failed to sync: nothing is expected of them, but it is told.
+pub(super) fn forgetful(network: &Network, plan: &Plan) -> Vec<String> {
+    let nodes = plan.faults.iter().filter_map(|(_, fault)| match fault {
+        Fault::Forgetful { node, .. } => Some(*node),
+        _ => None,
+    });
+    nodes
+        .map(|node| match network.alive(node) {
+            None => format!("node {node}, whose disk forgot, does not run"),
+            Some(alive) => format!(
+                "node {node}, whose disk forgot: {:?}, at height {}, lacks {} shards",
+                alive.standing.now(),
+                alive.applied.newest_height(),
+                alive.shards.status().missing
+            ),
+        })
+        .collect()
+}
+
 /// Nodes that lost their votes together with more than f others must not vote: too few remember what was final.
 pub(super) fn voters_of_lost(network: &Network, plan: &Plan) -> Vec<String> {
     let lost = plan.faults.iter().filter_map(|(_, fault)| match fault {
