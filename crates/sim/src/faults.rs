@@ -78,6 +78,11 @@ impl Faults {
         }
     }
 
+    /// What the plan says of this time, milliseconds, and later is from now on.
+    pub fn is_now(&mut self, context: &deterministic::Context, at_ms: u64) {
+        self.begun_at = context.current() - Duration::from_millis(at_ms);
+    }
+
     /// Counts a fault that is known to have happened only now.
     pub fn count(&mut self, name: &'static str) {
         *self.injected.entry(name).or_default() += 1;

@@ -257,9 +257,15 @@ impl Plan {
         shuffle(rng, &mut nodes);
         let survivors = nodes.split_off(rng.random_range(self.f() + 1..=2 * self.f()));
         nodes.sort_unstable();
-        let again_ms = rng.random_bool(0.5).then(|| rng.random_range(20..3_000));
         self.draw_adversaries(rng, wishes, survivors, &KEEPERS);
+        // Then those nodes lose power while they heal, or all nodes do.
+        let then = rng.random_range(0..3);
+        let again_ms = (then == 0).then(|| rng.random_range(20..3_000));
         self.faults.push((self.calm_ms, Fault::Disks { nodes, again_ms }));
+        if then == 1 {
+            let at_ms = self.calm_ms + rng.random_range(20..6_000);
+            self.faults.push((at_ms, Fault::Blackout { for_ms: rng.random_range(500..4_000) }));
+        }
     }
 
     /// Up to f of these nodes are adversaries, of these.

@@ -199,16 +199,19 @@ pub(super) fn forgetful(network: &Network, plan: &Plan) -> Vec<String> {
         .collect()
 }
 
-/// Nodes that lost their votes together with more than f others must not vote: too few remember what was final.
-pub(super) fn voters_of_lost(network: &Network, plan: &Plan) -> Vec<String> {
+/// Nodes that lost their votes together with more than f in all: as long as no more than 2f remember theirs, none of them
+/// may take what it hears for enough.
+pub(super) fn hasty(network: &Network, plan: &Plan) -> Vec<String> {
     let lost = plan.faults.iter().filter_map(|(_, fault)| match fault {
         Fault::Disks { nodes, .. } => Some(nodes),
         _ => None,
     });
-    let votes = |node: &&usize| network.alive(**node).is_some_and(|alive| alive.standing.votes());
-    lost.flatten()
-        .filter(votes)
-        .map(|node| format!("votes: node {node} lost its votes, as did more than f nodes at once, and votes"))
+    let stances = lost.flatten().filter_map(|node| Some((node, network.alive(*node)?.standing.now())));
+    stances
+        .filter(|(_, stance)| *stance != Stance::Lost)
+        .map(|(node, stance)| {
+            format!("votes: node {node} lost its votes, too few remember theirs, and yet it is {stance:?}")
+        })
         .collect()
 }
 
