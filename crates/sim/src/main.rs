@@ -94,7 +94,7 @@ enum KindArgument {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if cli.mutants {
-        return sim::mutants::run(cli.only.as_deref());
+        return sim::mutants::run(cli.only.as_deref(), cli.jobs);
     }
     let wishes = Wishes {
         n: cli.nodes,
