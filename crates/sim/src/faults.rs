@@ -17,7 +17,7 @@ use trial::{
 const SHARDS: &str = "node-shards";
 const BLOCKS: &str = "node-chain-blocks";
 
-/// How long a node that is killed while it heals is down, milliseconds.
+/// How long a node that loses power while it heals is down, milliseconds.
 const AGAIN_FOR_MS: u64 = 300;
 
 /// What happens next: a fault begins, or one that began is over.
@@ -25,9 +25,9 @@ const AGAIN_FOR_MS: u64 = 300;
 enum Step {
     Begin(usize),
     End(usize),
-    /// A node that heals is killed again.
+    /// Nodes that heal lose power again.
     Again(usize),
-    /// And started.
+    /// And are started.
     AgainEnds(usize),
 }
 
@@ -78,6 +78,11 @@ impl Faults {
         }
     }
 
+    /// What the plan says of this time, milliseconds, and later is from now on.
+    pub fn is_now(&mut self, context: &deterministic::Context, at_ms: u64) {
+        self.begun_at = context.current() - Duration::from_millis(at_ms);
+    }
+
     /// Counts a fault that is known to have happened only now.
     pub fn count(&mut self, name: &'static str) {
         *self.injected.entry(name).or_default() += 1;
@@ -108,17 +113,21 @@ impl Faults {
             Step::Begin(index) => (index, true),
             Step::End(index) => (index, false),
             Step::Again(index) | Step::AgainEnds(index) => {
-                let Fault::Storage { node, .. } = self.plan.faults[index].1 else {
-                    unreachable!("only what wiped storage happens again")
-                };
+                let again = self.plan.faults[index].1.again();
+                let (nodes, _) = again.expect("only what wipes a disk happens again");
                 let verb = if matches!(step, Step::Again(_)) { "loses power" } else { "starts" };
-                self.said.push(format!("{:9.3} s  node {node} {verb} while it heals", at_ms as f64 / 1e3));
+                for node in nodes {
+                    self.said
+                        .push(format!("{:9.3} s  node {node} {verb} while it heals", at_ms as f64 / 1e3));
+                    if matches!(step, Step::Again(_)) {
+                        self.count("power loss while healing");
+                        network.kill(node, Loss::Power);
+                    } else {
+                        network.start(node);
+                    }
+                }
                 if matches!(step, Step::Again(_)) {
-                    self.count("power loss while healing");
-                    network.kill(node, Loss::Power);
                     self.steps.push(Reverse((at_ms + AGAIN_FOR_MS, Step::AgainEnds(index))));
-                } else {
-                    network.start(node);
                 }
                 return None;
             }
@@ -131,14 +140,16 @@ impl Faults {
             if !matches!(fault, Fault::Gateway { steps: Some(_), .. }) {
                 self.count(fault.name());
             }
-            if let Some(for_ms) = duration_ms(&fault) {
+            let ends = duration_ms(&fault);
+            if let Some(for_ms) = ends {
                 self.steps.push(Reverse((at_ms + for_ms, Step::End(index))));
+            }
+            if let Some((_, again_ms)) = fault.again() {
+                let started_ms = at_ms + ends.unwrap_or(0);
+                self.steps.push(Reverse((started_ms + again_ms, Step::Again(index))));
             }
             self.begin(network, fault).await
         } else {
-            if let Fault::Storage { again_ms: Some(again_ms), .. } = fault {
-                self.steps.push(Reverse((at_ms + again_ms, Step::Again(index))));
-            }
             self.end(network, fault).await
         }
     }
@@ -185,6 +196,13 @@ impl Faults {
                 network.seats[node].excuse(true);
                 network.set_disk_faults(node, &faults);
             }
+            Fault::Forgetful { node, per_mille, .. } => {
+                let rate = f64::from(per_mille) / 1e3;
+                let faults =
+                    DiskFaults { sync_error: rate, sync_error_forgets: true, ..DiskFaults::default() };
+                network.seats[node].excuse(true);
+                network.set_disk_faults(node, &faults);
+            }
             Fault::DiskFull { node, .. } => {
                 network.seats[node].excuse(true);
                 let faults = DiskFaults { full: true, ..DiskFaults::default() };
@@ -221,7 +239,7 @@ impl Faults {
             Fault::Blackout { .. } => {
                 (0..network.seats.len()).for_each(|node| network.kill(node, Loss::Power))
             }
-            Fault::Disks { nodes } => {
+            Fault::Disks { nodes, .. } => {
                 for node in nodes {
                     network.kill(node, Loss::Process);
                     network.wipe(node);
@@ -239,6 +257,11 @@ impl Faults {
                 self.healing.insert(node);
             }
             Fault::Crash { node, .. } | Fault::Wipe { node, .. } | Fault::Rollback { node, .. } => {
+                network.start(node);
+            }
+            Fault::Forgetful { node, .. } => {
+                network.set_disk_faults(node, &DiskFaults::default());
+                network.kill(node, Loss::Power);
                 network.start(node);
             }
             Fault::DiskErrors { node, .. } | Fault::DiskFull { node, .. } | Fault::DiskSlow { node, .. } => {
@@ -281,6 +304,7 @@ fn duration_ms(fault: &Fault) -> Option<u64> {
         | Fault::Wipe { for_ms, .. }
         | Fault::Rollback { for_ms, .. }
         | Fault::DiskErrors { for_ms, .. }
+        | Fault::Forgetful { for_ms, .. }
         | Fault::DiskFull { for_ms, .. }
         | Fault::DiskSlow { for_ms, .. }
         | Fault::Cut { for_ms, .. }

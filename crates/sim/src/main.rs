@@ -51,7 +51,8 @@ struct Cli {
     /// Node faults of this name only, e.g. `wipe` or "power loss".
     #[arg(long, value_name = "NAME")]
     fault: Option<String>,
-    /// This adversary in every run: equivocator, liar, hoarder, forger, censor, flooder, laggard.
+    /// This adversary in every run: equivocator, liar, hoarder, forger, censor, flooder, laggard,
+    /// perjurer.
     #[arg(long, value_name = "NAME", value_parser = str::parse::<Adversary>)]
     adversary: Option<Adversary>,
     /// How many seeds to play at a time [default: one a core].
@@ -93,7 +94,7 @@ enum KindArgument {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if cli.mutants {
-        return sim::mutants::run(cli.only.as_deref());
+        return sim::mutants::run(cli.only.as_deref(), cli.jobs);
     }
     let wishes = Wishes {
         n: cli.nodes,

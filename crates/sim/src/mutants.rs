@@ -132,12 +132,12 @@ pub fn mutated(mutants: &[Mutant]) -> Result<BTreeMap<PathBuf, String>, MutantEr
     Ok(files)
 }
 
-/// Makes the mutants, plays seeds against each, and says which were caught.
-pub fn run(only: Option<&str>) -> ExitCode {
+/// Makes the mutants, plays seeds against each, so many at a time, and says which were caught.
+pub fn run(only: Option<&str>, jobs: Option<usize>) -> ExitCode {
     let played = all().and_then(|mutants| {
         let binary = compile(&mutants)?;
         let wanted = |mutant: &&Mutant| only.is_none_or(|part| mutant.name.contains(part));
-        Ok(mutants.iter().filter(wanted).map(|mutant| is_caught(&binary, mutant)).collect::<Vec<_>>())
+        Ok(mutants.iter().filter(wanted).map(|mutant| is_caught(&binary, mutant, jobs)).collect::<Vec<_>>())
     });
     match played {
         Ok(caught) => {
@@ -187,11 +187,12 @@ fn compile(mutants: &[Mutant]) -> Result<PathBuf, MutantError> {
 }
 
 /// Plays seeds against a mutant and says what came of it.
-fn is_caught(binary: &Path, mutant: &Mutant) -> bool {
+fn is_caught(binary: &Path, mutant: &Mutant, jobs: Option<usize>) -> bool {
     let begun = Instant::now();
     let played = Command::new(binary)
         .args(["--first", "--seeds", &mutant.seeds.to_string()])
         .args(&mutant.arguments)
+        .args(jobs.map(|jobs| format!("--jobs={jobs}")))
         .env(SWITCH, &mutant.name)
         .stderr(Stdio::null())
         .output()

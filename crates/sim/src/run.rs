@@ -26,7 +26,7 @@ use commonware_runtime::{Clock as _, Runner as _, Supervisor as _, deterministic
 use commonware_utils::{channel::oneshot, sync::Mutex};
 use people::{Doors, clients, malefactor, on, open, thwarted};
 use report::{ends, operations};
-use stages::{heal, scrub, settle, storm, vote, wait};
+use stages::{forgetful, hasty, heal, scrub, settle, storm, vote, wait};
 use std::{
     panic::AssertUnwindSafe,
     sync::Arc,
@@ -102,6 +102,7 @@ async fn play(context: deterministic::Context, plan: Plan) -> Report {
     if plan.kind == Kind::Beyond {
         wait(&context, clients, &mut violations).await;
         context.sleep(SPREAD).await;
+        faults.is_now(&context, plan.calm_ms);
         storm(&context, &mut faults, &mut network, &doors, &looking, &mut violations).await;
     } else {
         storm(&context, &mut faults, &mut network, &doors, &looking, &mut violations).await;
@@ -146,6 +147,8 @@ async fn play(context: deterministic::Context, plan: Plan) -> Report {
     }
 
     // The verdict.
+    violations.extend(hasty(&network, &plan));
+    faults.said.extend(forgetful(&network, &plan));
     let history = recorder.history();
     let mut blocks = Vec::new();
     for index in 0..plan.n {

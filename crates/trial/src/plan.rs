@@ -9,7 +9,8 @@
 //!   does a wipe of the storage alone, when the node has healed: nobody becomes faulty before that. When it is over, the
 //!   slot is free for another node.
 //! * A *lasting* fault leaves the node with less than it signed for: votes that are gone or of an older state, rotten
-//!   bytes, a second process with its key, an adversary. It keeps its slot to the end of the run.
+//!   bytes, a disk that forgets what it failed to sync, a second process with its key, an adversary. It keeps its slot to
+//!   the end of the run.
 //!
 //! Some things may happen to everybody at once: delay, loss and duplication on all links, clocks within the bound on their drift, a
 //! gateway that dies at any moment. They need no slot.
@@ -20,9 +21,11 @@
 //!
 //! Two kinds of plans go beyond f, and are judged by what is promised then:
 //!
-//! * [`Kind::Blackout`]: all machines lose power at once. Writes wait; nothing acknowledged is lost.
-//! * [`Kind::Beyond`]: up to 2f disks are wiped at once, when writes have reached all nodes. Writes wait from then on; all
-//!   that was acknowledged can be read.
+//! * [`Kind::Blackout`]: all machines lose power at once. Writes wait; nothing acknowledged is lost. Up to f nodes may be
+//!   adversaries: all others vote again.
+//! * [`Kind::Beyond`]: up to 2f disks are wiped at once, when writes have reached all nodes. Writes wait from then on, for
+//!   none of those nodes may vote again; all that was acknowledged can be read. Up to f of the others may be adversaries,
+//!   of those who keep what they stored.
 
 mod fault;
 #[cfg(test)]
@@ -94,6 +97,9 @@ pub struct Wishes {
 /// voters tolerate.
 const CLOCK_MS: i64 = 200;
 
+/// Adversaries who store and give back what honest nodes would.
+const KEEPERS: [Adversary; 3] = [Adversary::Equivocator, Adversary::Censor, Adversary::Perjurer];
+
 /// How often a fault is drawn again until it is one that is wished for.
 const REDRAWS: usize = 200;
 
@@ -134,8 +140,11 @@ impl Plan {
         plan.malicious_writers = rng.random_bool(0.3);
         match kind {
             Kind::Within => plan.draw_slots(&mut rng, wishes),
-            Kind::Blackout => plan.draw_blackouts(&mut rng),
-            Kind::Beyond => plan.draw_lost_disks(&mut rng),
+            Kind::Blackout => {
+                plan.draw_adversaries(&mut rng, wishes, (0..n).collect(), &Adversary::ALL);
+                plan.draw_blackouts(&mut rng);
+            }
+            Kind::Beyond => plan.draw_lost_disks(&mut rng, wishes),
         }
         plan.draw_weather(&mut rng);
         if let Some(name) = &wishes.fault {
@@ -149,11 +158,12 @@ impl Plan {
         plan
     }
 
-    /// Nodes that must heal whatever they lack: all but adversaries, those whose blocks rot, and those that peers may block
-    /// for hours because they contradict what they said before.
+    /// Nodes that must heal whatever they lack: all but adversaries, those whose blocks rot or were never synced, and those
+    /// that peers may block for hours because they contradict what they said before.
     pub fn heals(&self, node: usize) -> bool {
         let hinders = |fault: &Fault| match fault {
             Fault::Rotten { node: faulty, rot: Rot::Blocks, .. }
+            | Fault::Forgetful { node: faulty, .. }
             | Fault::Rollback { node: faulty, .. }
             | Fault::Twin { node: faulty, .. } => *faulty == node,
             _ => false,
@@ -178,8 +188,9 @@ impl Plan {
             Fault::Wipe { node: faulty, .. }
             | Fault::Rollback { node: faulty, .. }
             | Fault::Twin { node: faulty, .. }
+            | Fault::Forgetful { node: faulty, .. }
             | Fault::Rotten { node: faulty, .. } => *faulty == node,
-            Fault::Disks { nodes } => nodes.contains(&node),
+            Fault::Disks { nodes, .. } => nodes.contains(&node),
             _ => false,
         };
         self.adversaries.contains_key(&node) || self.faults.iter().any(|(_, fault)| wiped(fault))
@@ -221,10 +232,7 @@ impl Plan {
                 self.faults.push((at_ms, Fault::Snapshot { node }));
                 at_ms += rng.random_range(500..5_000);
             }
-            let lasts = matches!(
-                fault,
-                Fault::Wipe { .. } | Fault::Rollback { .. } | Fault::Rotten { .. } | Fault::Twin { .. }
-            );
+            let lasts = fault.lasts();
             if at_ms < self.calm_ms {
                 self.faults.push((at_ms, fault));
             }
@@ -244,12 +252,42 @@ impl Plan {
         }
     }
 
-    fn draw_lost_disks(&mut self, rng: &mut StdRng) {
+    fn draw_lost_disks(&mut self, rng: &mut StdRng, wishes: &Wishes) {
         let mut nodes: Vec<usize> = (0..self.n).collect();
         shuffle(rng, &mut nodes);
-        nodes.truncate(rng.random_range(self.f() + 1..=2 * self.f()));
+        let survivors = nodes.split_off(rng.random_range(self.f() + 1..=2 * self.f()));
         nodes.sort_unstable();
-        self.faults.push((self.calm_ms, Fault::Disks { nodes }));
+        self.draw_adversaries(rng, wishes, survivors, &KEEPERS);
+        // Then those nodes lose power while they heal, or all nodes do.
+        let then = rng.random_range(0..3);
+        let again_ms = (then == 0).then(|| rng.random_range(20..3_000));
+        self.faults.push((self.calm_ms, Fault::Disks { nodes, again_ms }));
+        if then == 1 {
+            let at_ms = self.calm_ms + rng.random_range(20..6_000);
+            self.faults.push((at_ms, Fault::Blackout { for_ms: rng.random_range(500..4_000) }));
+        }
+    }
+
+    /// Up to f of these nodes are adversaries, of these.
+    fn draw_adversaries(
+        &mut self,
+        rng: &mut StdRng,
+        wishes: &Wishes,
+        mut nodes: Vec<usize>,
+        adversaries: &[Adversary],
+    ) {
+        shuffle(rng, &mut nodes);
+        let wanted = wishes.adversary.filter(|wanted| adversaries.contains(wanted));
+        if wanted.is_none() && (wishes.fault.is_some() || wishes.adversary.is_some() || rng.random_bool(0.5))
+        {
+            return;
+        }
+        nodes.truncate(rng.random_range(1..=self.f()));
+        for (place, node) in nodes.into_iter().enumerate() {
+            let any = || *adversaries.iter().choose(&mut *rng).expect("there are some");
+            let adversary = wanted.filter(|_| place == 0).unwrap_or_else(any);
+            self.adversaries.insert(node, adversary);
+        }
     }
 
     fn draw_weather(&mut self, rng: &mut StdRng) {
@@ -294,10 +332,14 @@ fn draw_fault(rng: &mut StdRng, node: usize, for_ms: u64) -> Fault {
             let again_ms = rng.random_bool(0.5).then(|| rng.random_range(20..500));
             Fault::Storage { node, for_ms, again_ms }
         }
-        7..9 => Fault::Wipe { node, for_ms },
+        7..9 => {
+            let again_ms = rng.random_bool(0.5).then(|| rng.random_range(20..5_000));
+            Fault::Wipe { node, for_ms, again_ms }
+        }
         9..11 => Fault::Rollback { node, for_ms },
         11 => Fault::Rotten { node, rot: Rot::Shards, bits: rng.random_range(1..40) },
         12 => Fault::Rotten { node, rot: Rot::Blocks, bits: rng.random_range(1..10) },
+        13 if rng.random_bool(0.5) => Fault::Forgetful { node, per_mille: rng.random_range(1..100), for_ms },
         13 => Fault::DiskErrors { node, per_mille: rng.random_range(1..100), for_ms },
         14 => Fault::DiskFull { node, for_ms },
         15 => Fault::DiskSlow { node, latency_ms: rng.random_range(5..500), for_ms },

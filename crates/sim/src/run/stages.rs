@@ -64,7 +64,12 @@ pub(super) async fn vote(
     violations: &mut Vec<String>,
 ) {
     let is_excused = |node: usize| {
-        let is = |fault: &Fault| matches!(fault, Fault::Rotten { node: of, .. } | Fault::Twin { node: of, .. } if *of == node);
+        let is = |fault: &Fault| match fault {
+            Fault::Rotten { node: of, .. }
+            | Fault::Twin { node: of, .. }
+            | Fault::Forgetful { node: of, .. } => *of == node,
+            _ => false,
+        };
         plan.faults.iter().any(|(_, fault)| is(fault))
     };
     let is_honest = |node: usize| !plan.adversaries.contains_key(&node) && !is_excused(node);
@@ -173,6 +178,41 @@ pub(super) async fn scrub(
         damaged += network.alive(node).map_or(0, |alive| alive.shards.status().damaged);
     }
     damaged
+}
+
+/// What became of nodes whose disks forgot what they failed to sync: nothing is expected of them, but it is told.
+pub(super) fn forgetful(network: &Network, plan: &Plan) -> Vec<String> {
+    let nodes = plan.faults.iter().filter_map(|(_, fault)| match fault {
+        Fault::Forgetful { node, .. } => Some(*node),
+        _ => None,
+    });
+    nodes
+        .map(|node| match network.alive(node) {
+            None => format!("node {node}, whose disk forgot, does not run"),
+            Some(alive) => format!(
+                "node {node}, whose disk forgot: {:?}, at height {}, lacks {} shards",
+                alive.standing.now(),
+                alive.applied.newest_height(),
+                alive.shards.status().missing
+            ),
+        })
+        .collect()
+}
+
+/// Nodes that lost their votes together with more than f in all: as long as no more than 2f remember theirs, none of them
+/// may take what it hears for enough.
+pub(super) fn hasty(network: &Network, plan: &Plan) -> Vec<String> {
+    let lost = plan.faults.iter().filter_map(|(_, fault)| match fault {
+        Fault::Disks { nodes, .. } => Some(nodes),
+        _ => None,
+    });
+    let stances = lost.flatten().filter_map(|node| Some((node, network.alive(*node)?.standing.now())));
+    stances
+        .filter(|(_, stance)| *stance != Stance::Lost)
+        .map(|(node, stance)| {
+            format!("votes: node {node} lost its votes, too few remember theirs, and yet it is {stance:?}")
+        })
+        .collect()
 }
 
 /// Waits for clients to finish what they were asked to do.

@@ -64,7 +64,7 @@ impl<E: Context, H: Handler> Handler for Door<E, H> {
         let asked = Asked::read(lane, &request);
         let honestly = || self.inner.handle(peer, lane, request.clone());
         match rogue.adversary() {
-            Adversary::Equivocator => honestly().await,
+            Adversary::Equivocator | Adversary::Perjurer => honestly().await,
             Adversary::Liar => match rogue.lie(&asked) {
                 Some(lie) => lie,
                 None => honestly().await,

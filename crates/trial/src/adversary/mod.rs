@@ -12,7 +12,8 @@
 //!
 //! * [`Door`] stands before what answers requests: `door.rs`; what it makes of honest answers is in `forge/`.
 //! * [`Voice`] and [`Ear`] stand before what the node says to other nodes and hears from them: `voice.rs`; what it says
-//!   instead is in `plot.rs` (votes, certificates, blocks) and `flood.rs` (far too much).
+//!   instead is in `plot.rs` (votes, certificates, blocks), `perjury.rs` (what it remembers of others' votes) and
+//!   `flood.rs` (far too much).
 //!
 //! | name | at the door | to other nodes |
 //! | --- | --- | --- |
@@ -23,6 +24,7 @@
 //! | censor | one tenant's transactions vanish | neither passes them on nor votes for their blocks |
 //! | flooder | answers as much junk as it can | floods every channel |
 //! | laggard | answers late, or too late | speaks late, and sometimes not at all |
+//! | perjurer | honest | lies to nodes that ask what it remembers of their votes |
 //!
 //! No act is certain: whoever is honest part of the time is harder to tell. Peers block a node that sends what no honest
 //! node can have sent, and a blocked adversary does no more harm; such acts are rare, so that he lasts. [`Acts`] counts
@@ -45,6 +47,7 @@ mod door;
 mod flood;
 mod forge;
 mod memory;
+mod perjury;
 mod plot;
 mod rogue;
 #[cfg(test)]
@@ -79,11 +82,13 @@ pub enum Adversary {
     Flooder,
     /// Is late with everything.
     Laggard,
+    /// Lies about what it remembers of others' votes.
+    Perjurer,
 }
 
 impl Adversary {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Equivocator,
         Self::Liar,
         Self::Hoarder,
@@ -91,6 +96,7 @@ impl Adversary {
         Self::Censor,
         Self::Flooder,
         Self::Laggard,
+        Self::Perjurer,
     ];
 
     /// Its name.
@@ -103,6 +109,7 @@ impl Adversary {
             Self::Censor => "censor",
             Self::Flooder => "flooder",
             Self::Laggard => "laggard",
+            Self::Perjurer => "perjurer",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a rogue's node says to other nodes, and hears from them.
 
 use super::{
-    Adversary, Rogue, flood,
+    Adversary, Rogue, flood, perjury,
     plot::{self, Told},
     rogue::Context,
 };
@@ -222,6 +222,9 @@ impl<E: Context> Rogue<E> {
             }
             (Adversary::Censor, Purpose::Gossip) if self.censors(on, &message) => {
                 (Vec::new(), Some("did not pass on a transaction"))
+            }
+            (Adversary::Perjurer, Purpose::Inquiry) => {
+                perjury::instead(self.scheme(), chance, &mut self.memory().lock(), to, message)
             }
             (Adversary::Laggard, _) => match chance.below(100) {
                 0..5 => (Vec::new(), Some("left out a message")),

@@ -20,8 +20,9 @@ pub enum Fault {
     /// A node stops, its storage is gone, but not its votes, and it starts again; and loses power `again_ms` later, while it
     /// heals.
     Storage { node: usize, for_ms: u64, again_ms: Option<u64> },
-    /// A node stops, its storage and its votes are gone, and it starts again.
-    Wipe { node: usize, for_ms: u64 },
+    /// A node stops, its storage and its votes are gone, and it starts again; and loses power `again_ms` later, while it
+    /// heals and waits until it may vote.
+    Wipe { node: usize, for_ms: u64, again_ms: Option<u64> },
     /// A node stops, its storage is put back to what it was when [`Fault::Snapshot`] happened, and it starts again.
     Rollback { node: usize, for_ms: u64 },
     /// A node's storage is remembered, for a later [`Fault::Rollback`].
@@ -30,6 +31,9 @@ pub enum Fault {
     Rotten { node: usize, rot: Rot, bits: usize },
     /// Some of a node's reads, writes or syncs fail. `per_mille` of them.
     DiskErrors { node: usize, per_mille: u32, for_ms: u64 },
+    /// `per_mille` of a node's syncs fail, and what they should have written is not on disk, though it is read as if it were;
+    /// until the power fails, and then some of it is gone. The node starts again.
+    Forgetful { node: usize, per_mille: u32, for_ms: u64 },
     /// A node's disk has no room left.
     DiskFull { node: usize, for_ms: u64 },
     /// A node's disk is slow.
@@ -53,11 +57,34 @@ pub enum Fault {
     Gateway { gateway: usize, steps: Option<u32>, for_ms: u64 },
     /// All machines lose power.
     Blackout { for_ms: u64 },
-    /// These nodes lose their disks at once, for good.
-    Disks { nodes: Vec<usize> },
+    /// These nodes lose their disks at once, and start again; and lose power `again_ms` later, while they heal.
+    Disks { nodes: Vec<usize>, again_ms: Option<u64> },
 }
 
 impl Fault {
+    /// Whether it leaves the node with less than it signed for, or not itself any more, to the end of the run.
+    pub fn lasts(&self) -> bool {
+        matches!(
+            self,
+            Self::Wipe { .. }
+                | Self::Rollback { .. }
+                | Self::Rotten { .. }
+                | Self::Twin { .. }
+                | Self::Forgetful { .. }
+        )
+    }
+
+    /// Which nodes lose power once more, how long after they were started again.
+    pub fn again(&self) -> Option<(Vec<usize>, u64)> {
+        match self {
+            Self::Storage { node, again_ms, .. } | Self::Wipe { node, again_ms, .. } => {
+                Some((vec![*node], (*again_ms)?))
+            }
+            Self::Disks { nodes, again_ms } => Some((nodes.clone(), (*again_ms)?)),
+            _ => None,
+        }
+    }
+
     /// Its name in tables.
     pub fn name(&self) -> &'static str {
         match self {
@@ -70,6 +97,7 @@ impl Fault {
             Self::Rotten { rot: Rot::Shards, .. } => "rot in shards",
             Self::Rotten { rot: Rot::Blocks, .. } => "rot in blocks",
             Self::DiskErrors { .. } => "disk errors",
+            Self::Forgetful { .. } => "forgetful disk",
             Self::DiskFull { .. } => "disk full",
             Self::DiskSlow { .. } => "slow disk",
             Self::Cut { inward: true, outward: true, .. } => "partition",

@@ -16,6 +16,7 @@ fn spans(plan: &Plan) -> Vec<(usize, u64, u64)> {
             Fault::Wipe { node, .. }
             | Fault::Rollback { node, .. }
             | Fault::Twin { node, .. }
+            | Fault::Forgetful { node, .. }
             | Fault::Rotten { node, .. } => {
                 spans.push((*node, *at_ms, u64::MAX));
             }
@@ -40,7 +41,7 @@ fn at_most_f_nodes_are_faulty_at_a_time() {
         assert!(plan.faults.iter().all(|(at_ms, _)| *at_ms < plan.calm_ms), "{plan}");
         seen.extend(plan.faults.iter().map(|(_, fault)| fault.name()));
     }
-    assert!(seen.len() >= 17, "every kind of fault is drawn: {seen:?}");
+    assert!(seen.len() >= 20, "every kind of fault is drawn: {seen:?}");
 }
 
 #[test]
@@ -49,7 +50,24 @@ fn beyond_loses_more_than_f_and_at_most_2f_disks() {
     for seed in 0..200 {
         let plan = Plan::draw(seed, &wishes);
         let lost = (0..plan.n).filter(|node| plan.lasting(*node)).count();
+        let lost = lost - plan.adversaries.len();
         assert!(lost > plan.f() && lost <= 2 * plan.f(), "{plan}");
+    }
+}
+
+#[test]
+fn where_all_are_hit_at_most_f_are_adversaries_and_who_lost_its_disk_is_none() {
+    for kind in [Kind::Blackout, Kind::Beyond] {
+        let wishes = Wishes { kind: Some(kind), ..Wishes::default() };
+        let plans: Vec<Plan> = (0..200).map(|seed| Plan::draw(seed, &wishes)).collect();
+        assert!(plans.iter().filter(|plan| !plan.adversaries.is_empty()).count() > 50);
+        for plan in plans {
+            assert!(plan.adversaries.len() <= plan.f(), "{plan}");
+            for (_, fault) in &plan.faults {
+                let Fault::Disks { nodes, .. } = fault else { continue };
+                assert!(nodes.iter().all(|node| !plan.adversaries.contains_key(node)), "{plan}");
+            }
+        }
     }
 }
 
@@ -62,7 +80,7 @@ fn a_seed_is_a_plan() {
 
 #[test]
 fn a_fault_that_is_wished_for_is_in_most_plans_and_no_other() {
-    for name in ["storage wipe", "rollback", "one-way partition", "twin"] {
+    for name in ["storage wipe", "rollback", "one-way partition", "twin", "forgetful disk"] {
         let wishes = Wishes { kind: Some(Kind::Within), fault: Some(name.to_owned()), ..Wishes::default() };
         let plans: Vec<Plan> = (0..100).map(|seed| Plan::draw(seed, &wishes)).collect();
         let of = |plan: &Plan| plan.faults.iter().filter(|(_, fault)| fault.name() == name).count();

@@ -8,7 +8,7 @@ use crate::adversary::{
 };
 use bytes::Bytes;
 use chain::{block::Block, network::Channels};
-use commonware_codec::{DecodeExt as _, Encode as _};
+use commonware_codec::{Decode as _, DecodeExt as _, Encode as _};
 use commonware_consensus::{
     Viewable as _,
     simplex::{
@@ -258,5 +258,67 @@ fn a_hoarder_withholds_blocks_and_a_liar_nothing() {
         };
         assert!((20..60).contains(&backfill(&context.child("a"), Adversary::Hoarder)));
         assert_eq!(backfill(&context.child("b"), Adversary::Liar), 100);
+    });
+}
+
+#[test]
+fn a_perjurer_lies_about_votes_and_proves_nothing() {
+    use chain::inquiry::{Message as Talk, Reply};
+    use commonware_consensus::simplex::types::{Certificate, Nullification};
+    use commonware_cryptography::certificate::Scheme as _;
+    use commonware_utils::iter::NonEmpty;
+    use proof::wire::Octets;
+
+    deterministic::Runner::default().start(|mut context| async move {
+        let (mut node, _, sent, acts) = node(&context, Some(Adversary::Perjurer), silent);
+        let (nodes, asker) = (sample::genesis().committee.nodes().len(), others()[0].clone());
+        // The asker is the second of the committee.
+        let signed = |index: usize, view: u64| {
+            let key = crate::adversary::rogue::signer(&sample::keys()[index]);
+            let participants = scheme().participants().clone();
+            let scheme = Scheme::signer(&sample::genesis().consensus_namespace(), participants, key).unwrap();
+            let round = Round::new(Epoch::zero(), View::new(view));
+            Nullify::sign::<sha256::Digest>(&scheme, round).unwrap()
+        };
+        let reply = |number: u64| {
+            let votes = NonEmpty::new(signed(0, number), (1..3).map(|index| signed(index, number)));
+            let made = Nullification::from_owned_nullifies(&scheme(), votes, &Sequential).unwrap();
+            let certificate: Certificate<Scheme, sha256::Digest> = Certificate::Nullification(made);
+            let vote: Vote = Vote::Nullify(signed(1, number));
+            Reply {
+                number,
+                remembers: true,
+                certificate: List::new(vec![Octets::new(certificate.encode()).unwrap()]).unwrap(),
+                votes: List::new(vec![Octets::new(vote.encode()).unwrap()]).unwrap(),
+            }
+        };
+        let (mut raised, mut invented, mut low) = (0, 0, 0);
+        for number in 1..600 {
+            let message = Talk::Reply(reply(number)).to_bytes();
+            node.inquiry.0.send(Recipients::One(asker.clone()), message, true);
+            for (to, message) in sent.lock().drain(..) {
+                assert_eq!(to, asker);
+                let Ok(Talk::Reply(told)) = Talk::from_bytes(message) else { continue };
+                low += u64::from(told.certificate.is_empty());
+                for bytes in told.certificate.iter() {
+                    let certificate =
+                        Certificate::<Scheme, sha256::Digest>::decode_cfg(bytes.bytes().clone(), &nodes)
+                            .expect("a lie is well-formed");
+                    let is_valid = certificate.verify(&mut context, &scheme(), &Sequential);
+                    assert!(!is_valid || certificate.view().get() <= number, "he cannot sign for a quorum");
+                    raised += u64::from(certificate.view().get() > number);
+                }
+                for bytes in told.votes.iter() {
+                    let vote = Vote::decode(bytes.bytes().clone()).expect("a lie is well-formed");
+                    let Vote::Nullify(vote) = vote else { panic!("nothing else was voted for") };
+                    assert_eq!(vote.attestation.signer.get(), 1, "it is said to be the asker's");
+                    let is_signed = vote.verify::<_, sha256::Digest>(&mut context, &scheme(), &Sequential);
+                    assert!(!is_signed || vote.round.view().get() <= number, "he cannot sign for the asker");
+                    invented += u64::from(!is_signed);
+                }
+            }
+        }
+        assert!(raised > 20 && invented > 20 && low > 20, "{raised} {invented} {low}");
+        assert!(acts.counts().len() >= 8, "{acts}");
     });
 }
