@@ -6,10 +6,11 @@
 use crate::process::{Alive, Launcher, PORT, Peers, Seat, block_seen};
 use chain::{application::Network as Facts, block::engine_key, network::message_bytes_max};
 use commonware_consensus::types::Height;
+use commonware_cryptography::ed25519;
 use commonware_p2p::simulated::{Config as LinksConfig, Link, Network as Links};
 use commonware_runtime::{Supervisor as _, deterministic};
 use commonware_utils::{NZUsize, Probability};
-use proof::{Genesis, SecretKey};
+use proof::{Genesis, Lineage, PublicKey, SecretKey};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use trial::{
     adversary::Acts,
@@ -69,7 +70,10 @@ impl Network {
     pub async fn found(context: deterministic::Context, plan: &Plan) -> Self {
         let Founders { genesis, nodes, tenants } = founders(plan.n);
         let world = World::new(context.child("world"));
-        let links = links(&context, &genesis).await;
+        let spare = plan.disaster.as_ref().map_or(0, |_| plan.n);
+        let keys =
+            genesis.committee.nodes().iter().copied().chain((0..spare).map(|at| spare_key(at).public_key()));
+        let links = links(&context, keys.collect()).await;
         let seat = |(index, key): (usize, SecretKey)| {
             let machines = ["node", "twin"].map(|name| world.machine(&format!("{name}-{index}")));
             Seat::new(machines, key, plan.adversaries.get(&index).copied(), plan.seed ^ (index as u64) << 32)
@@ -117,9 +121,9 @@ impl Network {
 
     /// What a gateway of the tenant is told.
     pub fn gateway_config(&self, tenant: &Tenant) -> Config {
-        let keys = self.genesis.committee.nodes().iter();
+        let keys = self.facts.lineage.committee().nodes().iter();
         Config {
-            lineage: self.genesis.clone().into(),
+            lineage: self.facts.lineage.clone(),
             tenant: tenant.id,
             key: tenant.key.clone(),
             master_key: Zeroizing::new(tenant.master_key),
@@ -130,7 +134,7 @@ impl Network {
 
     /// Makes the links what the weather says.
     pub async fn apply_weather(&self) {
-        let keys: Vec<_> = self.genesis.committee.nodes().iter().map(engine_key).collect();
+        let keys = self.keys();
         let weather = &self.weather;
         for (from, sender) in keys.iter().enumerate() {
             for (to, receiver) in keys.iter().enumerate().filter(|(to, _)| *to != from) {
@@ -181,6 +185,22 @@ impl Network {
         self.seats[index].kill(loss);
     }
 
+    /// The nodes' keys, by place.
+    fn keys(&self) -> Vec<ed25519::PublicKey> {
+        self.seats.iter().map(|seat| engine_key(&seat.key().public_key())).collect()
+    }
+
+    /// Who decides now, and who did before.
+    pub fn lineage(&self) -> &Lineage {
+        &self.facts.lineage
+    }
+
+    /// From now on processes are started in this epoch.
+    pub async fn begin_epoch(&mut self, lineage: Lineage) {
+        self.facts = Arc::new(Facts::new::<Context>(lineage));
+        self.apply_weather().await;
+    }
+
     /// All that a node had stored is gone, its votes too.
     pub fn wipe(&self, index: usize) {
         self.seats[index].machine.disk().wipe();
@@ -220,10 +240,11 @@ impl Network {
 
     /// Who blocks whom for what it said in consensus, by index.
     pub async fn blocked(&self) -> Vec<(usize, usize)> {
-        let keys: Vec<_> = self.genesis.committee.nodes().iter().map(engine_key).collect();
-        let place = |wanted| keys.iter().position(|key| *key == wanted).expect("only nodes are blocked");
+        let keys = self.keys();
+        let place = |wanted| keys.iter().position(|key| *key == wanted);
         let blocked = self.links.blocked().await.expect("the simulated network runs as long as anybody");
-        blocked.into_iter().map(|(by, whom)| (place(by), place(whom))).collect()
+        // Nodes that were replaced may have blocked, and been.
+        blocked.into_iter().filter_map(|(by, whom)| Some((place(by)?, place(whom)?))).collect()
     }
 
     /// Panics that no fault of a node's own explains.
@@ -246,8 +267,13 @@ impl Network {
     }
 }
 
-async fn links(context: &deterministic::Context, genesis: &Genesis) -> Peers {
-    let keys: Vec<_> = genesis.committee.nodes().iter().map(engine_key).collect();
+/// The key of the node that takes a lost one's place. Sorted, these keys would not be where they are.
+pub(crate) fn spare_key(place: usize) -> SecretKey {
+    SecretKey::from_seed([u8::try_from(150 + place).expect("committees are small"); 32])
+}
+
+async fn links(context: &deterministic::Context, keys: Vec<PublicKey>) -> Peers {
+    let keys: Vec<_> = keys.iter().map(engine_key).collect();
     let config = LinksConfig {
         max_size: message_bytes_max::<Context>(keys.len() as u32),
         max_peers_per_set: NZUsize!(proof::limits::NODES_MAX),

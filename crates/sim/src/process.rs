@@ -175,19 +175,41 @@ impl Seat {
         std::mem::take(&mut self.shared.seen.lock())
     }
 
+    /// It is lost, and another node takes its place: with this key, an empty disk, and nothing bad in mind.
+    pub(crate) fn replace(&mut self, key: SecretKey) {
+        self.machine.disk().wipe();
+        self.machine.second_disk().wipe();
+        (self.key, self.adversary) = (key, None);
+        self.excuse(false);
+    }
+
+    /// Gets the permit to vote in a new epoch. What was said of blocks above the one that it begins after is left behind;
+    /// gives how much that was.
+    pub(crate) fn begin_epoch(&self, last: u64) -> usize {
+        self.shared.permit.store(true, Ordering::Relaxed);
+        let mut seen = self.shared.seen.lock();
+        let before = seen.len();
+        seen.retain(|block| block.height <= last);
+        before - seen.len()
+    }
+
+    pub(crate) fn key(&self) -> &SecretKey {
+        &self.key
+    }
+
     pub(crate) fn take_panics(&self) -> Vec<String> {
         std::mem::take(&mut self.shared.panics.lock())
     }
 
     /// What vouches for the journal of votes on a machine, as the node's own rule says from what it finds.
-    async fn claim(machine: &Machine, votes: &Context, permit: bool) -> Claim {
+    async fn claim(machine: &Machine, votes: &Context, permit: bool, epoch: u64) -> Claim {
         let partitions = machine.second_disk().partitions();
         let has = |name: &str| partitions.iter().any(|partition| partition == name);
         // Not there, or not readable: it vouches for nothing.
-        let names = votes.scan(MARKER).await.unwrap_or_default();
+        let names = votes.scan(&marker(epoch)).await.unwrap_or_default();
         let marker =
             names.first().and_then(|name| Some(u64::from_be_bytes(name.as_slice().try_into().ok()?)));
-        let journal = marker.is_some_and(|number| has(&voting::journal(0, number)));
+        let journal = marker.is_some_and(|number| has(&voting::journal(epoch, number)));
         voting::decide(Found { permit, marker, journal })
     }
 }
@@ -199,11 +221,17 @@ struct Papers {
     seat: Seat,
     /// Of a second process: the permit beside the node's own key is another.
     is_twin: bool,
+    epoch: u64,
+}
+
+/// The partition of an epoch's marker.
+fn marker(epoch: u64) -> String {
+    if epoch == 0 { MARKER.to_owned() } else { format!("{MARKER}-{epoch}") }
 }
 
 impl Papers {
     async fn remove_marker(&self) {
-        match self.votes.remove(MARKER, None).await {
+        match self.votes.remove(&marker(self.epoch), None).await {
             Ok(()) | Err(RuntimeError::PartitionMissing(_)) => {}
             Err(error) => panic!("the marker cannot be removed: {error}"),
         }
@@ -218,11 +246,12 @@ impl Papers {
 
 impl Register for Papers {
     async fn vouch(&self, journal: u64) {
-        let names = self.votes.scan(MARKER).await.unwrap_or_default();
+        let names = self.votes.scan(&marker(self.epoch)).await.unwrap_or_default();
         if names != [journal.to_be_bytes().to_vec()] {
             self.remove_marker().await;
             let name = journal.to_be_bytes();
-            let (marker, _) = self.votes.open(MARKER, &name).await.expect("a disk takes a marker");
+            let opened = self.votes.open(&marker(self.epoch), &name).await;
+            let (marker, _) = opened.expect("a disk takes a marker");
             marker.sync().await.expect("a marker is synced");
         }
         self.spend_permit();
@@ -298,8 +327,9 @@ impl Launcher {
         seat.excuse(true);
         seat.twin.start(move |context| async move {
             let votes = context.child("papers").on_second_disk();
-            let claim = Seat::claim(&self.seat.twin, &votes, !copied).await;
-            let register = Papers { votes: Arc::new(votes), seat: self.seat.clone(), is_twin: true };
+            let epoch = self.facts.lineage.committee().epoch();
+            let claim = Seat::claim(&self.seat.twin, &votes, !copied, epoch).await;
+            let register = Papers { votes: Arc::new(votes), seat: self.seat.clone(), is_twin: true, epoch };
             let voices = self.seat.shared.voices.lock().clone();
             let Some((_, capacity)) = voices.first() else { return };
             let ears = self.seat.shared.copies.listen(voices.len(), *capacity);
@@ -315,8 +345,9 @@ impl Launcher {
         let seat = self.seat.clone();
         let votes = context.child("papers").on_second_disk();
         let permit = seat.shared.permit.load(Ordering::Relaxed);
-        let claim = Seat::claim(&seat.machine, &votes, permit).await;
-        let register = Papers { votes: Arc::new(votes), seat: seat.clone(), is_twin: false };
+        let epoch = self.facts.lineage.committee().epoch();
+        let claim = Seat::claim(&seat.machine, &votes, permit, epoch).await;
+        let register = Papers { votes: Arc::new(votes), seat: seat.clone(), is_twin: false, epoch };
         let starts = seat.shared.starts.fetch_add(1, Ordering::Relaxed);
         let rogue = seat.adversary.map(|adversary| {
             let place =

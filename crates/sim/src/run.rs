@@ -7,11 +7,14 @@
 //! 4. Everything that was ever acknowledged is read back, through that gateway.
 //! 5. Checkers judge what was collected.
 //!
+//! Before the last two, some plans lose more than f nodes for good, and have the network go on with others.
+//!
 //! A plan that loses more than f disks lets the clients finish first, because what is promised then is about what had
 //! reached all nodes, and asks for no more writes afterwards.
 
 mod audit;
 mod people;
+mod recovery;
 mod report;
 mod stages;
 mod totals;
@@ -74,7 +77,7 @@ pub fn play_seed(seed: u64, wishes: &Wishes) -> Report {
     })
 }
 
-async fn play(context: deterministic::Context, plan: Plan) -> Report {
+async fn play(context: deterministic::Context, mut plan: Plan) -> Report {
     let mut network = Network::found(context.child("network"), &plan).await;
     let needles = (0..TAPPED).map(|id| content::needle(plan.seed, id).to_vec()).collect();
     network.world.wires().tap(needles);
@@ -119,6 +122,15 @@ async fn play(context: deterministic::Context, plan: Plan) -> Report {
     if let Some(node) = plan.drill {
         faults.count("storage wipe, then power loss, when calm");
         drill(&context, &network, &looking, node, &mut violations).await;
+        violations.extend(audit(&network, &plan, &mut looked_up).await);
+    }
+    let played = plan.clone();
+    if let Some(disaster) = plan.disaster.take() {
+        faults.count("more than f nodes lost for good, when calm");
+        let looking = plan.gateways + 1;
+        recovery::recover(&context, &mut network, &disaster, looking, &mut faults.said, &mut violations)
+            .await;
+        plan = plan.recovered();
         violations.extend(audit(&network, &plan, &mut looked_up).await);
     }
     let fresh = open(&network, plan.gateways).await;
@@ -181,7 +193,7 @@ async fn play(context: deterministic::Context, plan: Plan) -> Report {
         events: faults.said,
         digest: digest(&context, &history),
         history: Some(history),
-        ..Report::empty(&plan)
+        ..Report::empty(&played)
     }
 }
 

@@ -19,6 +19,9 @@
 //! ([`Plan::drill`]). With f nodes that are faulty for good that is one more than f, but of disks whose contents had
 //! reached all nodes, of which 2f may be lost.
 //!
+//! At the very end, more than f nodes may be lost for good, votes and keys too, and up to 2f: those that were faulty for good
+//! first. The approvers then let the network go on with others ([`Disaster`]), and all that was acknowledged must be there.
+//!
 //! Two kinds of plans go beyond f, and are judged by what is promised then:
 //!
 //! * [`Kind::Blackout`]: all machines lose power at once. Writes wait; nothing acknowledged is lost. Up to f nodes may be
@@ -76,6 +79,20 @@ pub struct Plan {
     /// When all is calm and healed, this node loses its storage once more, and heals with nothing else to do; it loses
     /// power at the moment when it says that nothing is missing. What adversaries there are, still are.
     pub drill: Option<usize>,
+    /// What happens after that.
+    pub disaster: Option<Disaster>,
+}
+
+/// More than f nodes are lost for good when all is calm and healed: all machines lose power, and the approvers begin an epoch
+/// from what the survivors' disks have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Disaster {
+    /// Who loses everything, and whose places others take.
+    pub lost: Vec<usize>,
+    /// Survivors that were down already for so long, milliseconds, and so are behind: at most f.
+    pub behind: Vec<(usize, u64)>,
+    /// Who loses power once more so long, milliseconds, after the epoch began.
+    pub again: Vec<(usize, u64)>,
 }
 
 /// How much a run is to contain. Each can be narrowed to look at one thing.
@@ -133,6 +150,7 @@ impl Plan {
             faults: Vec::new(),
             calm_ms,
             drill: None,
+            disaster: None,
         };
         if wishes.calm {
             return plan;
@@ -155,7 +173,15 @@ impl Plan {
             plan.drill = (0..n).filter(whole).choose(&mut rng);
         }
         plan.faults.sort_by_key(|(at_ms, _)| *at_ms);
+        if kind != Kind::Beyond && rng.random_bool(0.2) {
+            plan.disaster = Some(plan.draw_disaster(&mut rng));
+        }
         plan
+    }
+
+    /// The plan of a network after its disaster: nobody in it is faulty.
+    pub fn recovered(&self) -> Self {
+        Self { adversaries: BTreeMap::new(), faults: Vec::new(), drill: None, disaster: None, ..self.clone() }
     }
 
     /// Nodes that must heal whatever they lack: all but adversaries, those whose blocks rot or were never synced, and those
@@ -194,6 +220,25 @@ impl Plan {
             _ => false,
         };
         self.adversaries.contains_key(&node) || self.faults.iter().any(|(_, fault)| wiped(fault))
+    }
+
+    fn draw_disaster(&self, rng: &mut StdRng) -> Disaster {
+        let (mut whole, mut lost): (Vec<usize>, Vec<usize>) =
+            (0..self.n).partition(|node| self.heals(*node) && !self.lasting(*node));
+        shuffle(rng, &mut whole);
+        while lost.len() > 2 * self.f() {
+            whole.push(lost.pop().expect("it is longer than that"));
+        }
+        let count = rng.random_range(self.f() + 1..=2 * self.f()).max(lost.len());
+        while lost.len() < count {
+            lost.push(whole.pop().expect("n is more than 2f"));
+        }
+        lost.sort_unstable();
+        let late = rng.random_range(0..=self.f());
+        let behind = whole.into_iter().take(late).map(|node| (node, rng.random_range(100..6_000))).collect();
+        let again =
+            (0..self.n).filter_map(|node| rng.random_bool(0.3).then(|| (node, rng.random_range(1..4_000))));
+        Disaster { lost, behind, again: again.collect() }
     }
 
     fn draw_slots(&mut self, rng: &mut StdRng, wishes: &Wishes) {
@@ -382,6 +427,12 @@ impl fmt::Display for Plan {
         }
         if let Some(node) = self.drill {
             writeln!(f, "  node {node} loses its storage when it is calm")?;
+        }
+        if let Some(Disaster { lost, behind, again }) = &self.disaster {
+            writeln!(
+                f,
+                "  nodes {lost:?} are lost for good when it is calm, {behind:?} were down; later {again:?}"
+            )?;
         }
         self.faults.iter().try_for_each(|(at_ms, fault)| {
             writeln!(f, "  {:7.3} s  {:17} {fault:?}", *at_ms as f64 / 1e3, fault.name())

@@ -100,3 +100,22 @@ fn a_drill_is_of_a_node_that_is_whole() {
         assert!(plan.kind == Kind::Within && !plan.lasting(node) && plan.heals(node), "{plan}");
     }
 }
+
+#[test]
+fn a_disaster_takes_all_faulty_nodes_and_leaves_what_decodes() {
+    let (mut seen, mut behind, mut again) = (0, 0, 0);
+    for seed in 0..2_000 {
+        let plan = Plan::draw(seed, &Wishes::default());
+        let Some(disaster) = &plan.disaster else { continue };
+        seen += 1;
+        behind += disaster.behind.len();
+        again += disaster.again.len();
+        let lost: std::collections::BTreeSet<_> = disaster.lost.iter().copied().collect();
+        assert_eq!(lost.len(), disaster.lost.len(), "{plan}");
+        assert!(lost.len() > plan.f() && lost.len() <= 2 * plan.f(), "{plan}");
+        assert!((0..plan.n).all(|node| lost.contains(&node) || plan.heals(node)), "{plan}");
+        assert!(disaster.behind.len() <= plan.f(), "{plan}");
+        assert!(disaster.behind.iter().all(|(node, _)| !lost.contains(node)), "{plan}");
+    }
+    assert!(seen > 200 && behind > 100 && again > 100, "{seen} {behind} {again}");
+}

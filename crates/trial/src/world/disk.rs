@@ -210,6 +210,23 @@ impl Disk {
         }
     }
 
+    /// The blobs of a partition with all that processes read of them.
+    pub fn contents(&self, partition: &str) -> Vec<Vec<u8>> {
+        let state = self.0.state.lock();
+        let blobs = state.partitions.get(partition).into_iter().flatten();
+        let read = |file: &u64| {
+            let live = state.files[file].live();
+            let mut bytes = vec![0; live.len() as usize];
+            live.each_run(|offset, run| {
+                let from = offset as usize;
+                let to = (from + run.len()).min(bytes.len());
+                bytes[from..to].copy_from_slice(&run[..to - from]);
+            });
+            bytes
+        };
+        blobs.map(|(_, file)| read(file)).collect()
+    }
+
     /// A process starts: what it reads is durable, unless the system has forgotten it, and no other holds anything.
     pub(super) fn begin(&self) {
         let mut state = self.0.state.lock();
