@@ -236,9 +236,13 @@ impl Plan {
         lost.sort_unstable();
         let late = rng.random_range(0..=self.f());
         let behind = whole.into_iter().take(late).map(|node| (node, rng.random_range(100..6_000))).collect();
-        let again =
-            (0..self.n).filter_map(|node| rng.random_bool(0.3).then(|| (node, rng.random_range(1..4_000))));
-        Disaster { lost, behind, again: again.collect() }
+        let mut again = Vec::new();
+        for node in 0..self.n {
+            if rng.random_bool(0.3) {
+                again.push((node, rng.random_range(1..4_000)));
+            }
+        }
+        Disaster { lost, behind, again }
     }
 
     fn draw_slots(&mut self, rng: &mut StdRng, wishes: &Wishes) {
