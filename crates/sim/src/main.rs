@@ -51,6 +51,9 @@ struct Cli {
     /// Node faults of this name only, e.g. `wipe` or "power loss".
     #[arg(long, value_name = "NAME")]
     fault: Option<String>,
+    /// More than f nodes lost for good in the end of every run.
+    #[arg(long)]
+    disaster: bool,
     /// This adversary in every run: equivocator, liar, hoarder, forger, censor, flooder, laggard,
     /// perjurer.
     #[arg(long, value_name = "NAME", value_parser = str::parse::<Adversary>)]
@@ -106,6 +109,7 @@ fn main() -> ExitCode {
         calm: cli.calm,
         adversary: cli.adversary,
         fault: cli.fault.clone(),
+        disaster: cli.disaster,
     };
     if let Some(seed) = cli.seed {
         return one(&cli, seed, &wishes);

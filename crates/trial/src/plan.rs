@@ -108,6 +108,8 @@ pub struct Wishes {
     pub adversary: Option<Adversary>,
     /// Only faults with this name.
     pub fault: Option<String>,
+    /// A disaster in the end, whatever else there is.
+    pub disaster: bool,
 }
 
 /// How far clocks of honest machines are from true time, at most: their mutual distance stays within the drift that
@@ -153,6 +155,9 @@ impl Plan {
             disaster: None,
         };
         if wishes.calm {
+            if wishes.disaster {
+                plan.disaster = Some(plan.draw_disaster(&mut rng));
+            }
             return plan;
         }
         plan.malicious_writers = rng.random_bool(0.3);
@@ -173,7 +178,7 @@ impl Plan {
             plan.drill = (0..n).filter(whole).choose(&mut rng);
         }
         plan.faults.sort_by_key(|(at_ms, _)| *at_ms);
-        if kind != Kind::Beyond && rng.random_bool(0.2) {
+        if kind != Kind::Beyond && (rng.random_bool(0.2) || wishes.disaster) {
             plan.disaster = Some(plan.draw_disaster(&mut rng));
         }
         plan
