@@ -20,7 +20,7 @@ PROGRAMS = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda pat
 
 @pytest.fixture
 def cluster(secure):
-    """Makes a cluster, and a configuration of pgBackRest for any bucket."""
+    """Makes a cluster, and pgBackRest's configuration."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix="outlast-pg-"))
     who = {}
     if os.geteuid() == 0:
@@ -49,11 +49,11 @@ class Cluster:
         # HOME is where pgBackRest and psql look for more.
         return run(*arguments, env=ENVIRONMENT | {"HOME": str(self.directory)}, cwd=self.directory, **self.who, **options)
 
-    def configure(self, name, bucket):
-        """A configuration file of pgBackRest, which it finds nothing beside."""
+    def configure(self, bucket):
+        """The configuration file of pgBackRest."""
         _, _, address = self.network.endpoint.rpartition("/")
         port = address.rpartition(":")[2]
-        path = self.directory / name
+        path = self.directory / "pgbackrest.conf"
         lines = {
             "repo1-type": "s3",
             "repo1-path": "/repository",
@@ -69,7 +69,7 @@ class Cluster:
             # Small files in one object, which a restore reads by ranges.
             "repo1-bundle": "y",
             "log-path": self.directory,
-            "lock-path": self.directory / f"{name}.lock",
+            "lock-path": self.directory,
             "spool-path": self.directory,
             "log-level-console": "warn",
             "start-fast": "y",
@@ -109,33 +109,33 @@ class Cluster:
 def test_pgbackrest_restores_what_its_own_credentials_deleted(cluster, secure):
     s3, bucket = clients.s3(secure), "pgbackrest"
     s3.create_bucket(Bucket=bucket)
-    present = cluster.configure("present.conf", bucket)
-    cluster.make(present)
+    configuration = cluster.configure(bucket)
+    cluster.make(configuration)
     cluster.start()
-    cluster.backrest(present, "stanza-create")
-    cluster.backrest(present, "check")
+    cluster.backrest(configuration, "stanza-create")
+    cluster.backrest(configuration, "check")
     cluster.sql("create table t as select n, md5(n::text) from generate_series(1, 50000) n")
-    cluster.backrest(present, "--type=full", "backup")
+    cluster.backrest(configuration, "--type=full", "backup")
     cluster.sql("insert into t select n, md5(n::text) from generate_series(50001, 60000) n")
-    cluster.backrest(present, "--type=incr", "backup")
+    cluster.backrest(configuration, "--type=incr", "backup")
     # This is in no backup, only in the archived log.
     cluster.sql("insert into t select n, md5(n::text) from generate_series(60001, 61000) n")
-    cluster.backrest(present, "check")
+    cluster.backrest(configuration, "check")
     before = moment()
     objects = s3.list_objects_v2(Bucket=bucket)["KeyCount"]
     assert objects > 10
 
-    cluster.backrest(present, "stop")
+    cluster.backrest(configuration, "stop")
     cluster.stop()
-    cluster.backrest(present, "--force", "stanza-delete")
+    cluster.backrest(configuration, "--force", "stanza-delete")
     shutil.rmtree(cluster.data)
     left = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
     assert not [key for key in left if "/main/" in key], left
 
-    then = cluster.configure("then.conf", past(bucket, before))
+    cluster.backrest(configuration, "start")
     cluster.run("mkdir", "--mode", "700", cluster.data)
     # It must not archive into the past.
-    cluster.backrest(then, "--archive-mode=off", "restore")
+    cluster.backrest(configuration, f"--repo1-s3-bucket={past(bucket, before)}", "--archive-mode=off", "restore")
     cluster.start()
     wait_for(lambda: cluster.sql("select pg_is_in_recovery()") == "f", 60, "the log is replayed to its end")
     assert cluster.sql("select count(*), sum(n) from t") == f"61000|{sum(range(1, 61001))}"
