@@ -3,6 +3,8 @@
 import hashlib
 import os
 import random
+import re
+import ssl
 import threading
 import time
 
@@ -44,6 +46,24 @@ def status(error):
 
 def sha256(data):
     return hashlib.sha256(data).hexdigest()
+
+
+def moment():
+    """A time (RFC 3339) that all that was answered is before, and all that is asked from now on is after."""
+    time.sleep(1.1)
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    time.sleep(1.1)
+    return now
+
+
+def past(bucket, at):
+    """The name of the bucket as it was then, for clients that check names of buckets."""
+    return f"{bucket}--at-{re.sub('[-:]', '', at).lower()}"
+
+
+def trust(authority):
+    """A TLS context for Python's own client that trusts this file."""
+    return ssl.create_default_context(cafile=authority)
 
 
 def read(client, bucket, key, **options):

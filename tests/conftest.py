@@ -16,6 +16,13 @@ def network():
         yield made.start()
 
 
+@pytest.fixture(scope="session")
+def secure():
+    """Another one to share, which speaks TLS."""
+    with driver.Network() as made:
+        yield made.start("--tls")
+
+
 @pytest.fixture
 def fresh(request):
     """Makes networks that belong to the test alone; all logs are shown when it fails."""

@@ -10,7 +10,9 @@
 //! 3. A presigned URL lives for a week at most.
 //! 4. `host` is signed, and so is every `x-amz-` header, each present once. Exempt are those that the signature covers
 //!    by itself (`x-amz-content-sha256`, and `x-amz-date` of signed headers) or that ask for nothing.
-//! 5. Headers that a presigned URL carries as signed query parameters (as the JavaScript SDK does) become headers.
+//! 5. Headers that a presigned URL carries as signed query parameters (as the JavaScript SDK does) become headers. Not so
+//!    a checksum of empty contents: that SDK puts one into every presigned URL of an upload, whose contents it does not
+//!    know, and Amazon's S3 takes no checksums from parameters at all. Any other is somebody's demand, and is held to.
 //! 6. Every `x-amz-` header is one that this surface honours ([`features`]).
 //! 7. A `range` that is not one range of bytes is dropped: the whole is the answer to it (RFC 9110 section 14.2). Not so
 //!    where the signature covers it, which would not hold without: the dispatcher refuses it.
@@ -18,6 +20,7 @@
 //! Names are compared exactly as the dispatcher compares them: what is signed for one is signed for the other.
 
 use crate::{
+    digest::{Algorithm, base64, sum},
     features::{self, PREFIX},
     refusal::Refusal,
 };
@@ -253,15 +256,29 @@ fn has_one_range(headers: &HeaderMap) -> bool {
     range.is_some() && values.next().is_none()
 }
 
+/// Whether a parameter is a checksum of empty contents.
+fn is_sum_of_nothing(name: &str, value: &str) -> bool {
+    let algorithm =
+        Algorithm::ALL.into_iter().find(|algorithm| algorithm.header().eq_ignore_ascii_case(name));
+    algorithm.is_some_and(|algorithm| value == base64(&sum(algorithm, &[])))
+}
+
 /// The headers that travel as parameters of a presigned URL. All its parameters are signed.
 fn hoisted(
     headers: &HeaderMap,
     query: &[(String, String)],
 ) -> Result<Vec<(HeaderName, HeaderValue)>, Refusal> {
     let mut hoisted: Vec<(HeaderName, HeaderValue)> = Vec::new();
+    let announces_nothing = query.iter().any(|(name, value)| is_sum_of_nothing(name, value));
     for (name, value) in query {
+        if is_sum_of_nothing(name, value) {
+            continue;
+        }
         let name = name.to_ascii_lowercase();
-        if !name.starts_with(PREFIX) || PRESIGN.contains(&name.as_str()) {
+        if !name.starts_with(PREFIX)
+            || PRESIGN.contains(&name.as_str())
+            || (announces_nothing && name == "x-amz-sdk-checksum-algorithm")
+        {
             continue;
         }
         let header = HeaderName::try_from(&name).ok().zip(HeaderValue::try_from(value).ok());
@@ -402,6 +419,29 @@ mod tests {
             code(check(&presigned("60", "&x-amz-acl=public-read"), &[])).0,
             StatusCode::NOT_IMPLEMENTED
         );
+    }
+
+    #[test]
+    fn a_parameter_with_the_checksum_of_nothing_is_none() {
+        for (name, of_nothing, other) in [
+            ("x-amz-checksum-crc32", "AAAAAA%3D%3D", "AAAAAQ%3D%3D"),
+            ("X-Amz-Checksum-Crc64nvme", "AAAAAAAAAAA%3D", "AAAAAAAAAAE%3D"),
+            (
+                "x-amz-checksum-sha256",
+                "47DEQpj8HBSa%2B%2FTImW%2B5JCeuQeRkm5NMpJWZG3hSuFU%3D",
+                "57DEQpj8HBSa%2B%2FTImW%2B5JCeuQeRkm5NMpJWZG3hSuFU%3D",
+            ),
+        ] {
+            let with = |value| {
+                let extra = format!("&{name}={value}&x-amz-sdk-checksum-algorithm=A");
+                let headers = check(&presigned("60", &extra), &[]).expect("presigned").headers;
+                [name, "x-amz-sdk-checksum-algorithm"].map(|name| headers.contains_key(name))
+            };
+            assert_eq!(with(of_nothing), [false; 2], "{name}");
+            assert_eq!(with(other), [true; 2], "{name}");
+        }
+        let header = signed("host;x-amz-checksum-crc32", &[("x-amz-checksum-crc32", "AAAAAA==")]);
+        assert!(header.expect("signed").headers.contains_key("x-amz-checksum-crc32"), "a header is meant");
     }
 
     #[test]
