@@ -2,8 +2,8 @@
 
 use crate::{
     commands::{
-        diff, drill, gateway, get, init, key, log, ls, mb, node, put, receipt, restore, rm, salvage, stat,
-        status, survey, tenant, undelete, up, verify, versions,
+        diff, drill, gateway, get, init, key, log, ls, mb, node, put, quota, receipt, restore, rm, salvage,
+        stat, status, survey, tenant, undelete, up, verify, versions,
     },
     failure::Failure,
     gateway::{Gateway, GatewayConfig},
@@ -112,6 +112,7 @@ enum Command {
     Salvage(salvage::Arguments),
     Survey(survey::Arguments),
     Tenant(tenant::Arguments),
+    Quota(quota::Arguments),
     Key(key::Arguments),
     Init(init::Arguments),
     Node(node::Arguments),
@@ -145,6 +146,7 @@ impl Cli {
             Command::Salvage(arguments) => salvage::run(&global, &arguments),
             Command::Survey(arguments) => survey::run(&global, &arguments),
             Command::Tenant(arguments) => tenant::run(&global, &arguments).map(|()| done),
+            Command::Quota(arguments) => quota::run(&global, &arguments).map(|()| done),
             Command::Key(arguments) => key::run(&global, &arguments).map(|()| done),
             Command::Init(arguments) => init::run(&global, &arguments).map(|()| done),
             Command::Node(arguments) => node::run(&arguments).map(|()| done),

@@ -2,7 +2,7 @@
 //! sealed documents (tags, and what a bucket is set to).
 
 use crate::{
-    BucketName, VersionId,
+    BucketName, TenantId, VersionId,
     limits::DAY_MS,
     transaction::{Attachment, Place},
     wire::List,
@@ -165,5 +165,35 @@ crate::wire_struct! {
         pub about: About,
         /// The document, sealed; none removes it.
         pub sealed: List<Attachment, 1>,
+    }
+}
+
+crate::wire_struct! {
+    /// How much may be kept. All ones: any number.
+    pub struct Quota {
+        /// Bytes of ciphertext.
+        pub bytes: u64,
+        /// Versions of objects.
+        pub objects: u64,
+    }
+}
+
+crate::wire_struct! {
+    /// Limit what a bucket may keep, or no longer.
+    pub struct SetQuota {
+        /// The bucket.
+        pub bucket: BucketName,
+        /// The limit, if there is to be one.
+        pub quota: List<Quota, 1>,
+    }
+}
+
+crate::wire_struct! {
+    /// Limit what a tenant may keep, or no longer. An approver signs.
+    pub struct SetTenantQuota {
+        /// Whose transaction it is.
+        pub tenant: TenantId,
+        /// The limit, if there is to be one.
+        pub quota: List<Quota, 1>,
     }
 }

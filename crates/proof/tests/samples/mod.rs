@@ -14,8 +14,9 @@ use proof::{
     transaction::{
         AbortUpload, About, AddKey, Annotate, Attachment, Body, CompleteUpload, CreateBucket, CreateTenant,
         CreateUpload, DefaultRetention, DeleteBucket, HideVersion, KeyAt, Mode, Operation, Payload, Period,
-        Place, Precondition, PutMarker, PutPart, PutVersion, Retention, RevokeKey, SetBucketLock, SetHold,
-        SetRetention, Stored, Succession, Target, TargetAt, UndeleteBucket, UnhideVersion, UploadAt,
+        Place, Precondition, PutMarker, PutPart, PutVersion, Quota, Retention, RevokeKey, SetBucketLock,
+        SetHold, SetQuota, SetRetention, SetTenantQuota, Stored, Succession, Target, TargetAt,
+        UndeleteBucket, UnhideVersion, UploadAt,
     },
     wire::{DecodeExt, Encode, Error, List, Octets},
 };
@@ -122,6 +123,10 @@ fn operations() -> Vec<Operation> {
 }
 
 /// Operations that came after the first format of transactions: the samples of those do without them.
+fn quota() -> Quota {
+    Quota { bytes: 21, objects: u64::MAX }
+}
+
 fn later_operations() -> Vec<(&'static str, Operation)> {
     let (place, version) = (place(), version());
     let hide = |succession| HideVersion { place: place.clone(), version, succession: list(succession) };
@@ -171,6 +176,21 @@ fn later_operations() -> Vec<(&'static str, Operation)> {
                 place: place.clone(),
                 version: Target::Version(version),
                 hold: true,
+            }),
+        ),
+        (
+            "Operation::SetQuota",
+            Operation::SetQuota(SetQuota { bucket: bucket(), quota: list(vec![quota()]) }),
+        ),
+        (
+            "Operation::SetQuota, none",
+            Operation::SetQuota(SetQuota { bucket: bucket(), quota: list(vec![]) }),
+        ),
+        (
+            "Operation::SetTenantQuota",
+            Operation::SetTenantQuota(SetTenantQuota {
+                tenant: TenantId([6; 16]),
+                quota: list(vec![quota()]),
             }),
         ),
         ("Operation::Annotate, tags of a bucket", annotate(About::BucketTags(bucket()))),
