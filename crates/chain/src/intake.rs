@@ -20,7 +20,7 @@ use ledger::{
     Record, key,
     record::{Outcome, Signer},
 };
-use proof::{Genesis, SignedTransaction, transaction::Operation};
+use proof::{Genesis, SignedTransaction};
 use std::sync::Arc;
 
 /// What the newest state says of a transaction.
@@ -56,11 +56,11 @@ pub(crate) async fn ask<E: StorageContext + Spawner>(
     Said::Undecided(signatory(genesis, signed, signer))
 }
 
-/// Whether a transaction is signed by whoever may: an approver if it creates a tenant, else a key of its tenant.
+/// Whether a transaction is signed by whoever may: an approver if it creates or limits a tenant, else a key of its tenant.
 fn signatory(genesis: &Genesis, signed: &SignedTransaction, signer: Option<Signer>) -> Signatory {
     let transaction = &signed.transaction;
-    let creates = transaction.operations.iter().any(|of| matches!(of, Operation::CreateTenant(_)));
-    let is_entitled = if creates {
+    let governs = transaction.operations.iter().any(|operation| operation.governs().is_some());
+    let is_entitled = if governs {
         genesis.approvers.contains(&transaction.signer)
     } else {
         signer.is_some_and(|signer| signer.active)
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use proof::{
         Committee, Digest, SecretKey, TenantId, Transaction,
-        transaction::{CreateBucket, CreateTenant},
+        transaction::{CreateBucket, CreateTenant, Operation},
         wire::{List, Octets},
     };
 

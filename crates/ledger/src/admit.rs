@@ -28,8 +28,10 @@ pub enum Inadmissible {
         "the transaction has {0} bytes; at most {TRANSACTION_BYTES_MAX} are allowed: store the data instead of inlining it"
     )]
     TooLarge(usize),
-    /// It creates a tenant and is of another one, or does other things as well.
-    #[error("a transaction that creates a tenant must be of that tenant and do nothing else")]
+    /// It creates a tenant or limits one and is of another one, or does other things as well.
+    #[error(
+        "a transaction that creates a tenant or sets its quota must be of that tenant and do nothing else"
+    )]
     MixedCreation,
     /// A sealed attachment is longer than [`SEALED_MAX`].
     #[error("sealed metadata has {0} bytes; at most {SEALED_MAX} are allowed: shorten the user metadata")]
@@ -114,12 +116,9 @@ fn check_shape(signed: &SignedTransaction) -> Result<(), Inadmissible> {
     if bytes > TRANSACTION_BYTES_MAX {
         return Err(Inadmissible::TooLarge(bytes));
     }
-    let creations = transaction.operations.iter().filter_map(|operation| match operation {
-        Operation::CreateTenant(create) => Some(create.tenant),
-        _ => None,
-    });
-    let own = creations.clone().filter(|tenant| *tenant == transaction.tenant).count();
-    if creations.count() > 0 && own != transaction.operations.len() {
+    let governed = transaction.operations.iter().filter_map(Operation::governs);
+    let own = governed.clone().filter(|tenant| *tenant == transaction.tenant).count();
+    if governed.count() > 0 && own != transaction.operations.len() {
         return Err(Inadmissible::MixedCreation);
     }
     let made_before = |at: usize, made: u16, place: &Place| {

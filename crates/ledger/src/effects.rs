@@ -162,7 +162,11 @@ fn of(position: &Position, operation: &Operation) -> Vec<Effect> {
             vec![visibility(position, &show.place, show.version, false, current)]
         }
         // Records tell of locks; listings do not.
-        Operation::SetBucketLock(_) | Operation::SetRetention(_) | Operation::SetHold(_) => Vec::new(),
+        Operation::SetBucketLock(_)
+        | Operation::SetRetention(_)
+        | Operation::SetHold(_)
+        | Operation::SetQuota(_)
+        | Operation::SetTenantQuota(_) => Vec::new(),
         Operation::Annotate(annotate) => vec![Effect::Annotated(position.annotation_entry(annotate))],
         Operation::UndeleteBucket(undelete) => {
             let bucket = undelete.bucket.clone();

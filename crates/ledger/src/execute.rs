@@ -126,21 +126,20 @@ fn check_time(block: &BlockContext<'_>, transaction: &Transaction) -> Result<(),
     Ok(())
 }
 
-/// A tenant is created by an approver, in a transaction of its own; all else is done by a key of the tenant.
+/// A tenant is created and limited by an approver, in a transaction of its own; all else is done by a key of the tenant.
 fn check_authority<V: View>(
     block: &BlockContext<'_>,
     state: &Overlay<'_, V>,
     transaction: &Transaction,
 ) -> Result<(), Refusal> {
-    let creates = |operation: &Operation| matches!(operation, Operation::CreateTenant(_));
-    if !transaction.operations.iter().any(creates) {
+    if !transaction.operations.iter().any(|operation| operation.governs().is_some()) {
         let signer = state.read::<Signer>(&key::signer(&transaction.tenant, &transaction.signer));
         return signer.filter(|signer| signer.active).map(|_| ()).ok_or(Refusal::NotSigner);
     }
     if !block.genesis.approvers.contains(&transaction.signer) {
         return Err(Refusal::NotApprover);
     }
-    let own = |operation: &Operation| matches!(operation, Operation::CreateTenant(create) if create.tenant == transaction.tenant);
+    let own = |operation: &Operation| operation.governs() == Some(transaction.tenant);
     if transaction.operations.iter().all(own) { Ok(()) } else { Err(Refusal::MixedCreation) }
 }
 

@@ -37,6 +37,10 @@
 //! can be annotated with sealed documents (tags, for one). What they say is nothing to the ledger, but their order is.
 //! Both can be said of a version in the transaction that makes it, so that it never is without.
 
+//! # Quotas
+//!
+//! What a bucket and a tenant keep is counted, and can be limited: see `quotas`.
+
 mod admit;
 mod effects;
 mod entries;
@@ -45,6 +49,7 @@ pub mod key;
 mod locks;
 mod operations;
 mod overlay;
+mod quotas;
 mod reads;
 pub mod record;
 mod refusal;

@@ -5,7 +5,8 @@ use crate::{
     key::{self, StateKey},
     locks::{annotatable, retain_new, set_bucket_lock, set_hold, set_retention},
     overlay::{Overlay, View},
-    record::{Annotation, Bucket, Head, Kind, Part, Signer, Tenant, Upload, UploadState, Version},
+    quotas::{charge_part, charge_version, set_quota, set_tenant_quota},
+    record::{Annotation, Bucket, Head, Kind, Part, Signer, Tenant, Upload, UploadState, Usage, Version},
     refusal::Refusal,
     visibility::{hide_version, unhide_version},
 };
@@ -26,6 +27,8 @@ pub(crate) fn apply<V: View>(
         Operation::CreateBucket(create) => create_bucket(position, state, &create.bucket),
         Operation::DeleteBucket(delete) => delete_bucket(position, state, &delete.bucket),
         Operation::PutVersion(put) => {
+            let bytes = put.body.ciphertext_length;
+            charge_version(state, &position.tenant, &put.place, bytes, bytes)?;
             add_version(position, state, &put.place, VersionKind::Object(put.body.clone()))
         }
         Operation::PutMarker(put) => add_version(position, state, &put.place, VersionKind::Marker),
@@ -51,6 +54,8 @@ pub(crate) fn apply<V: View>(
         Operation::SetRetention(set) => set_retention(position, state, set),
         Operation::SetHold(set) => set_hold(position, state, set),
         Operation::Annotate(annotate) => set_annotation(position, state, annotate),
+        Operation::SetQuota(set) => set_quota(state, &position.tenant, set),
+        Operation::SetTenantQuota(set) => set_tenant_quota(state, set),
     }
 }
 
@@ -80,7 +85,8 @@ fn create_bucket<V: View>(
     state: &mut Overlay<'_, V>,
     bucket: &BucketName,
 ) -> Result<(), Refusal> {
-    if live_bucket(state, &position.tenant, bucket).is_ok() {
+    let earlier = state.read::<Bucket>(&key::bucket(&position.tenant, bucket));
+    if earlier.as_ref().is_some_and(|bucket| !bucket.deleted) {
         return Err(Refusal::BucketExists);
     }
     let record = Bucket {
@@ -90,6 +96,8 @@ fn create_bucket<V: View>(
         live: 0,
         lock: List::default(),
         annotated: false,
+        // What it kept is kept, so a quota is not got rid of by a new life.
+        usage: earlier.map(|bucket| bucket.usage).unwrap_or_default(),
     };
     state.write(key::bucket(&position.tenant, bucket), record);
     Ok(())
@@ -208,6 +216,7 @@ fn revise<V: View>(
 fn put_part<V: View>(position: &Position, state: &mut Overlay<'_, V>, put: &PutPart) -> Result<(), Refusal> {
     let (key, upload) = open_upload(state, &position.tenant, &put.upload)?;
     revise(state, key, upload, UploadState::Open)?;
+    charge_part(state, &position.tenant, put.body.ciphertext_length)?;
     let part = Part { version: position.version, entry: position.part_entry(put).digest() };
     state.write(key::part(&position.tenant, &put.upload, put.number), part);
     Ok(())
@@ -226,6 +235,7 @@ fn complete_upload<V: View>(
         return Err(Refusal::NoSuchUpload);
     }
     revise(state, key, upload, UploadState::Completed)?;
+    charge_version(state, tenant, place, body.ciphertext_length, 0)?;
     add_version(position, state, place, VersionKind::Object(body.clone()))
 }
 
@@ -259,7 +269,11 @@ pub(crate) fn enroll<V: View>(
     if state.read::<Signer>(&signer_key).is_some_and(|signer| signer.active) {
         return Err(Refusal::SignerExists);
     }
-    let tenant = state.read::<Tenant>(&tenant_key).unwrap_or(Tenant { created_ms: time_ms, keys: 0 });
+    let tenant = state.read::<Tenant>(&tenant_key).unwrap_or(Tenant {
+        created_ms: time_ms,
+        keys: 0,
+        usage: Usage::default(),
+    });
     let keys = tenant.keys.checked_add(1).ok_or(Refusal::Exhausted)?;
     state.write(tenant_key, Tenant { keys, ..tenant });
     state.write(signer_key, Signer { active: true });

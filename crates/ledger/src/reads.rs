@@ -59,14 +59,15 @@ fn of_operation(tenant: &TenantId, operation: &Operation) -> Vec<StateKey> {
     match operation {
         Operation::CreateBucket(create) => vec![key::bucket(tenant, &create.bucket)],
         Operation::DeleteBucket(delete) => vec![key::bucket(tenant, &delete.bucket)],
-        Operation::PutVersion(put) => of_place(tenant, &put.place),
+        Operation::PutVersion(put) => [of_place(tenant, &put.place), vec![key::tenant(tenant)]].concat(),
         Operation::PutMarker(put) => of_place(tenant, &put.place),
         Operation::CreateUpload(create) => {
             vec![key::bucket(tenant, &create.place.bucket), key::upload(tenant, &create.upload)]
         }
-        Operation::PutPart(put) => vec![key::upload(tenant, &put.upload)],
+        Operation::PutPart(put) => vec![key::upload(tenant, &put.upload), key::tenant(tenant)],
         Operation::CompleteUpload(complete) => {
-            [of_place(tenant, &complete.place), vec![key::upload(tenant, &complete.upload)]].concat()
+            let others = vec![key::upload(tenant, &complete.upload), key::tenant(tenant)];
+            [of_place(tenant, &complete.place), others].concat()
         }
         Operation::AbortUpload(abort) => vec![key::upload(tenant, &abort.upload)],
         Operation::CreateTenant(create) => {
@@ -87,5 +88,7 @@ fn of_operation(tenant: &TenantId, operation: &Operation) -> Vec<StateKey> {
             Some((place, target)) => of_target(tenant, place, target),
             None => vec![key::bucket(tenant, annotate.about.bucket())],
         },
+        Operation::SetQuota(set) => vec![key::bucket(tenant, &set.bucket)],
+        Operation::SetTenantQuota(set) => vec![key::tenant(&set.tenant)],
     }
 }

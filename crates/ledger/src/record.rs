@@ -7,7 +7,7 @@
 use crate::key::StateKey;
 use proof::{
     Digest, VersionId,
-    transaction::{DefaultRetention, Retention},
+    transaction::{DefaultRetention, Quota, Retention},
     wire::{Copying, Encode, EncodeSize, Error, List, Read},
 };
 
@@ -31,6 +31,21 @@ proof::wire_struct! {
         pub created_ms: u64,
         /// Number of keys that sign for it. Never zero.
         pub keys: u32,
+        /// What all its buckets keep, and unfinished uploads.
+        pub usage: Usage,
+    }
+}
+
+proof::wire_struct! {
+    /// What is kept, all that was ever accepted, and how much that may be: see `quotas`.
+    #[derive(Default)]
+    pub struct Usage {
+        /// Bytes of ciphertext.
+        pub bytes: u64,
+        /// Versions of objects.
+        pub objects: u64,
+        /// The limit, if there is one.
+        pub quota: List<Quota, 1>,
     }
 }
 
@@ -57,6 +72,8 @@ proof::wire_struct! {
         pub lock: List<BucketLock, 1>,
         /// Whether a version of it was ever annotated.
         pub annotated: bool,
+        /// What it keeps, from all its lives.
+        pub usage: Usage,
     }
 }
 

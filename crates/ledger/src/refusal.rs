@@ -56,10 +56,10 @@ refusals! {
     4 => ExpiryTooFar: "the transaction's expiry is too far ahead; check this machine's clock and submit it again",
     /// Its key does not sign for its tenant, or there is no such tenant.
     5 => NotSigner: "this key does not sign for the tenant; ask a holder of one that does to add it",
-    /// It creates a tenant, and its key is not an approver's.
-    6 => NotApprover: "only an approver's key may create a tenant",
-    /// It creates a tenant and is of another one, or does other things as well.
-    7 => MixedCreation: "a transaction that creates a tenant is of that tenant and does nothing else",
+    /// It creates a tenant or limits one, and its key is not an approver's.
+    6 => NotApprover: "only an approver's key may create a tenant or set its quota",
+    /// It creates a tenant or limits one and is of another one, or does other things as well.
+    7 => MixedCreation: "a transaction that creates a tenant or sets its quota is of that tenant and does nothing else",
 
     /// There is no such bucket, or it was deleted.
     10 => NoSuchBucket: "there is no such bucket; create it first",
@@ -99,8 +99,13 @@ refusals! {
     /// It would leave the tenant without a key.
     43 => LastSigner: "a tenant's last key cannot be revoked; add another first",
 
+    /// There is no such tenant.
+    44 => NoSuchTenant: "there is no such tenant",
+
     /// A counter would overflow.
     50 => Exhausted: "a counter has reached its end; use another upload, key or tenant",
+    /// The bucket or the tenant would keep more than it may.
+    51 => QuotaExceeded: "the quota of the bucket or of the tenant is used up; deleting frees nothing: have the quota raised",
 
     /// The bucket's versions cannot be locked.
     60 => NotLockable: "the bucket has no object lock; enable it first",

@@ -2,7 +2,7 @@
 
 use crate::{
     commands::{
-        diff, drill, gateway, get, init, key, log, ls, mb, node, put, receipt, recover, restore, rm, salvage,
+        diff, drill, gateway, get, init, key, log, ls, mb, node, put, quota, receipt, recover, restore, rm, salvage,
         stat, status, survey, tenant, undelete, up, verify, versions,
     },
     failure::Failure,
@@ -113,6 +113,7 @@ enum Command {
     Survey(survey::Arguments),
     Recover(recover::Arguments),
     Tenant(tenant::Arguments),
+    Quota(quota::Arguments),
     Key(key::Arguments),
     Init(init::Arguments),
     Node(node::Arguments),
@@ -147,6 +148,7 @@ impl Cli {
             Command::Survey(arguments) => survey::run(&global, &arguments),
             Command::Recover(arguments) => recover::run(&global, &arguments).map(|()| done),
             Command::Tenant(arguments) => tenant::run(&global, &arguments).map(|()| done),
+            Command::Quota(arguments) => quota::run(&global, &arguments).map(|()| done),
             Command::Key(arguments) => key::run(&global, &arguments).map(|()| done),
             Command::Init(arguments) => init::run(&global, &arguments).map(|()| done),
             Command::Node(arguments) => node::run(&arguments).map(|()| done),

@@ -2,7 +2,7 @@
 //! sealed documents (tags, and what a bucket is set to).
 
 use crate::{
-    BucketName, VersionId,
+    BucketName, TenantId, VersionId,
     limits::DAY_MS,
     transaction::{Attachment, Place},
     wire::List,
@@ -123,6 +123,12 @@ crate::wire_enum! {
         1 => BucketCors(bucket: BucketName),
         /// Tags of a version.
         2 => VersionTags(at: TargetAt),
+        /// When objects and uploads of a bucket end by themselves.
+        3 => BucketLifecycle(bucket: BucketName),
+        /// Who may do what in a bucket.
+        4 => BucketPolicy(bucket: BucketName),
+        /// What a bucket's policy may not give to everybody.
+        5 => BucketPublicAccess(bucket: BucketName),
     }
 }
 
@@ -130,7 +136,11 @@ impl About {
     /// The bucket that it is of, or in.
     pub fn bucket(&self) -> &BucketName {
         match self {
-            Self::BucketTags(bucket) | Self::BucketCors(bucket) => bucket,
+            Self::BucketTags(bucket)
+            | Self::BucketCors(bucket)
+            | Self::BucketLifecycle(bucket)
+            | Self::BucketPolicy(bucket)
+            | Self::BucketPublicAccess(bucket) => bucket,
             Self::VersionTags(at) => &at.place.bucket,
         }
     }
@@ -139,7 +149,11 @@ impl About {
     pub fn version(&self) -> Option<(&Place, &Target)> {
         match self {
             Self::VersionTags(at) => Some((&at.place, &at.version)),
-            Self::BucketTags(_) | Self::BucketCors(_) => None,
+            Self::BucketTags(_)
+            | Self::BucketCors(_)
+            | Self::BucketLifecycle(_)
+            | Self::BucketPolicy(_)
+            | Self::BucketPublicAccess(_) => None,
         }
     }
 }
@@ -151,5 +165,35 @@ crate::wire_struct! {
         pub about: About,
         /// The document, sealed; none removes it.
         pub sealed: List<Attachment, 1>,
+    }
+}
+
+crate::wire_struct! {
+    /// How much may be kept. All ones: any number.
+    pub struct Quota {
+        /// Bytes of ciphertext.
+        pub bytes: u64,
+        /// Versions of objects.
+        pub objects: u64,
+    }
+}
+
+crate::wire_struct! {
+    /// Limit what a bucket may keep, or no longer.
+    pub struct SetQuota {
+        /// The bucket.
+        pub bucket: BucketName,
+        /// The limit, if there is to be one.
+        pub quota: List<Quota, 1>,
+    }
+}
+
+crate::wire_struct! {
+    /// Limit what a tenant may keep, or no longer. An approver signs.
+    pub struct SetTenantQuota {
+        /// Whose transaction it is.
+        pub tenant: TenantId,
+        /// The limit, if there is to be one.
+        pub quota: List<Quota, 1>,
     }
 }

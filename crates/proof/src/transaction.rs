@@ -13,8 +13,8 @@ use crate::{
 };
 
 pub use crate::settings::{
-    About, Annotate, DefaultRetention, Mode, Period, Retention, SetBucketLock, SetHold, SetRetention, Target,
-    TargetAt,
+    About, Annotate, DefaultRetention, Mode, Period, Quota, Retention, SetBucketLock, SetHold, SetQuota,
+    SetRetention, SetTenantQuota, Target, TargetAt,
 };
 
 const NAMESPACE: &[u8] = b"outlast/transaction/1";
@@ -304,6 +304,10 @@ crate::wire_enum! {
         16 => SetHold(operation: SetHold),
         /// See [`Annotate`].
         17 => Annotate(operation: Annotate),
+        /// See [`SetQuota`].
+        18 => SetQuota(operation: SetQuota),
+        /// See [`SetTenantQuota`].
+        19 => SetTenantQuota(operation: SetTenantQuota),
     }
 }
 
@@ -335,7 +339,18 @@ impl Operation {
             | Self::UndeleteBucket(_)
             | Self::SetBucketLock(_)
             | Self::SetRetention(_)
-            | Self::SetHold(_) => Vec::new(),
+            | Self::SetHold(_)
+            | Self::SetQuota(_)
+            | Self::SetTenantQuota(_) => Vec::new(),
+        }
+    }
+
+    /// The tenant of which it decides what only an approver may decide.
+    pub fn governs(&self) -> Option<TenantId> {
+        match self {
+            Self::CreateTenant(create) => Some(create.tenant),
+            Self::SetTenantQuota(set) => Some(set.tenant),
+            _ => None,
         }
     }
 

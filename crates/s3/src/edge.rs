@@ -1,13 +1,14 @@
 //! From an HTTP request to its answer: bounds, the guard, the dispatcher, and what every answer carries.
 
 use crate::{
-    access::Scopes,
+    access::{Gate, Scopes},
     body::{DOCUMENT_MAX, Document, Inbound, Outbound, Verdict, too_long_document},
     config::Config,
     cors::Cors,
     framing::Framing,
     guard::Guard,
     host::Domains,
+    policy::Policies,
     refusal::{self, Refusal},
     store::Store,
     surface::{Names, Surface},
@@ -41,7 +42,17 @@ pub(crate) const BODY_MAX: u64 = 5 << 30;
 const FRAMING_MAX: u64 = BODY_MAX / 32;
 
 /// Parameters of requests whose bodies are documents, of which checksums in headers are.
-const DOCUMENTS: &[&str] = &["cors", "delete", "legal-hold", "object-lock", "retention", "tagging"];
+const DOCUMENTS: &[&str] = &[
+    "cors",
+    "delete",
+    "legal-hold",
+    "lifecycle",
+    "object-lock",
+    "policy",
+    "publicAccessBlock",
+    "retention",
+    "tagging",
+];
 
 /// Answers requests. One for all connections.
 pub(crate) struct Edge {
@@ -59,10 +70,11 @@ impl Edge {
         let domains = Domains::new(&config.domains);
         let scopes = Scopes(Arc::new(config.scopes.clone()));
         let cors = Cors::new(store.clone());
-        let surface = Surface::new(store, &config.region, &config.owner, scopes.clone());
+        let policies = Arc::new(Policies::new(store.clone(), &config.owner));
+        let surface = Surface::new(store, config, scopes.clone(), policies.clone());
         let mut builder = S3ServiceBuilder::new(surface);
         builder.set_auth(Keys(config.keys.clone()));
-        builder.set_access(scopes);
+        builder.set_access(Gate { scopes, policies });
         builder.set_host(domains.clone());
         builder.set_validation(Names);
         let mut limits = S3Config::default();

@@ -86,6 +86,7 @@ pub(crate) fn stored(cause: vault::Error) -> S3Error {
         E::Overloaded => {
             return with_headers(error(S3ErrorCode::SlowDown, message), &[("retry-after", "1".to_owned())]);
         }
+        E::QuotaExceeded => return custom("QuotaExceeded", StatusCode::FORBIDDEN, message),
         E::Full => return custom("InsufficientStorage", StatusCode::INSUFFICIENT_STORAGE, message),
         E::Unavailable(_) => S3ErrorCode::ServiceUnavailable,
         E::Unknown(_) => S3ErrorCode::InternalError,

@@ -8,10 +8,10 @@
 //! 3. `guard`, `features`: what must be signed, and which headers are honoured. All else is refused.
 //! 4. `body`, `framing`: watch the body as it comes.
 //! 5. The crate `s3s`: verifies the signature, parses the operation, writes the answer.
-//! 6. `access`: what the access key may do.
+//! 6. `access`: what the access key, or anybody, may do; `policy`: what the bucket says to that.
 //! 7. `surface`: the operations, in `buckets`, `objects`, `deleting`, `copying`, `multipart`, `listing`, `versions`,
-//!    `tagging`, `locking` and `object_attributes`,
-//!    with `conditions`, `integrity`, `digest`, `whole` and `attributes` beside them.
+//!    `tagging`, `locking`, `lifecycle` and `object_attributes`,
+//!    with `remembered`, `conditions`, `integrity`, `digest`, `whole` and `attributes` beside them.
 //! 8. [`Store`]: the vault, where all truth is.
 //!
 //! Nothing becomes visible before the whole body was received, verified against every hash that the request carries,
@@ -35,12 +35,15 @@ mod framing;
 mod guard;
 mod host;
 mod integrity;
+mod lifecycle;
 mod listing;
 mod locking;
 mod multipart;
 mod object_attributes;
 mod objects;
+mod policy;
 mod refusal;
+mod remembered;
 mod server;
 mod socket;
 mod store;
@@ -52,6 +55,7 @@ mod whole;
 
 pub use access::{Scope, Verb};
 pub use config::{Config, SecretKey};
+pub use lifecycle::{Sweeping, sweep};
 pub use server::serve;
 pub use store::{ObjectWriter, PartWriter, Sink, Store, StoredObject};
 pub use tls::{Tls, TlsError};

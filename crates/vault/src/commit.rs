@@ -163,6 +163,7 @@ impl From<Refusal> for Error {
             | Refusal::VersionHidden
             | Refusal::VersionShown
             | Refusal::VersionsChanged => Self::Conflict,
+            Refusal::QuotaExceeded => Self::QuotaExceeded,
             Refusal::NotLockable => Self::NotLockable,
             Refusal::InvalidRetention => Self::InvalidRetention,
             Refusal::Retained | Refusal::RetainedByGovernance | Refusal::Held => {

@@ -69,6 +69,11 @@ pub enum Error {
     /// The nodes have no room left, or the tenant has used up its own.
     #[error("there is no room left")]
     Full,
+    /// The bucket or the tenant would keep more than its quota.
+    #[error(
+        "the quota of the bucket or of the tenant is used up; deleting frees nothing: have the quota raised"
+    )]
+    QuotaExceeded,
     /// Too few nodes answer. Nothing was done.
     #[error("not available: {0}")]
     Unavailable(String),

@@ -52,6 +52,7 @@ mod multipart;
 mod object;
 mod objects;
 mod past;
+mod quotas;
 mod reader;
 mod receipts;
 pub mod salvage;
@@ -66,6 +67,7 @@ mod writer;
 
 pub use chain::protocol::Stance;
 pub use error::{ConnectError, Error};
+pub use ledger::record::Usage;
 pub use limits::{
     CHUNK_COST, CHUNKS_AHEAD, CHUNKS_IN_FLIGHT, INLINE_PLAINTEXT_MAX, Limits, OBJECT_LENGTH_MAX,
     PART_LENGTH_MAX, PART_LENGTH_MIN, PUT_COST_MAX,
@@ -73,7 +75,7 @@ pub use limits::{
 pub use listing::LIST_LIMIT_MAX;
 pub use metadata::Metadata;
 pub use moment::{InvalidMoment, Moment, Past};
-pub use proof::transaction::{About, DefaultRetention, Mode, Period, Place, Retention};
+pub use proof::transaction::{About, DefaultRetention, Mode, Period, Place, Quota, Retention};
 pub use reader::Reader;
 pub use settings::{DOCUMENT_MAX, Settings, VersionLock, tags_of};
 pub use types::*;

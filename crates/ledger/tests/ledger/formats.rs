@@ -6,13 +6,13 @@ use ledger::{
     APPLIED, RECORD_BYTES, Record, Refusal, StateKey, key,
     record::{
         Annotation, Bucket, BucketLock, Chain, Head, Hidden, Kind, Lock, Outcome, Part, Signer, Tenant,
-        Upload, UploadState, Version, Visibility,
+        Upload, UploadState, Usage, Version, Visibility,
     },
 };
 use proof::{
     Digest, VersionId,
     digest::sha256,
-    transaction::{About, DefaultRetention, Mode, Period, Retention, Target, TargetAt},
+    transaction::{About, DefaultRetention, Mode, Period, Quota, Retention, Target, TargetAt},
     wire::List,
 };
 
@@ -36,7 +36,13 @@ fn keys() -> Vec<StateKey> {
 
 fn bucket_record(lock: Vec<BucketLock>, annotated: bool) -> Bucket {
     let lock = List::new(lock).unwrap();
-    Bucket { created: version(), created_ms: 5, deleted: false, live: u64::MAX, lock, annotated }
+    let usage = Usage { bytes: 13, objects: 14, quota: quota(annotated) };
+    Bucket { created: version(), created_ms: 5, deleted: false, live: u64::MAX, lock, annotated, usage }
+}
+
+fn quota(given: bool) -> List<Quota, 1> {
+    let quota = given.then_some(Quota { bytes: u64::MAX, objects: 15 });
+    List::new(quota.into_iter().collect()).unwrap()
 }
 
 fn records() -> Vec<Record> {
@@ -44,7 +50,7 @@ fn records() -> Vec<Record> {
     let state = UploadState::Completed;
     vec![
         Chain { height: 1, time_ms }.into(),
-        Tenant { created_ms: 2, keys: 3 }.into(),
+        Tenant { created_ms: 2, keys: 3, usage: Usage { bytes: 16, objects: 17, quota: quota(true) } }.into(),
         Signer { active: true }.into(),
         bucket_record(Vec::new(), false).into(),
         Head { version, kind: Kind::Marker, time_ms, entry }.into(),
@@ -78,6 +84,9 @@ fn lock_keys() -> Vec<StateKey> {
         key::lock(&TENANT, &place, &version),
         key::annotation(&TENANT, &About::BucketTags(bucket("one"))),
         key::annotation(&TENANT, &About::BucketCors(bucket("one"))),
+        key::annotation(&TENANT, &About::BucketLifecycle(bucket("one"))),
+        key::annotation(&TENANT, &About::BucketPolicy(bucket("one"))),
+        key::annotation(&TENANT, &About::BucketPublicAccess(bucket("one"))),
         key::annotation(&TENANT, &About::VersionTags(tags)),
     ]
 }
@@ -181,7 +190,9 @@ fn refusals_keep_their_codes() {
         (41, Refusal::SignerExists),
         (42, Refusal::NoSuchSigner),
         (43, Refusal::LastSigner),
+        (44, Refusal::NoSuchTenant),
         (50, Refusal::Exhausted),
+        (51, Refusal::QuotaExceeded),
         (60, Refusal::NotLockable),
         (61, Refusal::Retained),
         (62, Refusal::RetainedByGovernance),

@@ -8,8 +8,9 @@ use proof::{
     transaction::{
         AbortUpload, About, AddKey, Annotate, Attachment, Body, CompleteUpload, CreateBucket, CreateTenant,
         CreateUpload, DefaultRetention, DeleteBucket, HideVersion, KeyAt, Mode, Operation, Payload, Period,
-        Place, Precondition, PutMarker, PutPart, PutVersion, Retention, RevokeKey, SetBucketLock, SetHold,
-        SetRetention, Stored, Succession, Target, TargetAt, UndeleteBucket, UnhideVersion, UploadAt,
+        Place, Precondition, PutMarker, PutPart, PutVersion, Quota, Retention, RevokeKey, SetBucketLock,
+        SetHold, SetQuota, SetRetention, SetTenantQuota, Stored, Succession, Target, TargetAt,
+        UndeleteBucket, UnhideVersion, UploadAt,
     },
     wire::{DecodeExt, Encode, List, Octets},
 };
@@ -133,16 +134,29 @@ fn operation() -> impl Strategy<Value = Operation> {
             version,
             hold
         })),
-        (place(), target(), 0..3u8, vec(attachment(), 0..2)).prop_map(|(place, version, kind, sealed)| {
+        (place(), target(), 0..6u8, vec(attachment(), 0..2)).prop_map(|(place, version, kind, sealed)| {
             let about = match kind {
                 0 => About::BucketTags(place.bucket),
                 1 => About::BucketCors(place.bucket),
+                2 => About::BucketLifecycle(place.bucket),
+                3 => About::BucketPolicy(place.bucket),
+                4 => About::BucketPublicAccess(place.bucket),
                 _ => About::VersionTags(TargetAt { place, version }),
             };
             Operation::Annotate(Annotate { about, sealed: List::new(sealed).unwrap() })
         }),
+        (place(), vec(quota(), 0..2)).prop_map(|(place, quota)| {
+            Operation::SetQuota(SetQuota { bucket: place.bucket, quota: List::new(quota).unwrap() })
+        }),
+        (tenant(), vec(quota(), 0..2)).prop_map(|(tenant, quota)| {
+            Operation::SetTenantQuota(SetTenantQuota { tenant, quota: List::new(quota).unwrap() })
+        }),
         place().prop_map(|place| Operation::UndeleteBucket(UndeleteBucket { bucket: place.bucket })),
     ]
+}
+
+fn quota() -> impl Strategy<Value = Quota> {
+    (number(), number()).prop_map(|(bytes, objects)| Quota { bytes, objects })
 }
 
 fn transaction() -> impl Strategy<Value = SignedTransaction> {

@@ -8,4 +8,5 @@ mod hostile;
 mod locks;
 mod model;
 mod network;
+mod quotas;
 mod rules;

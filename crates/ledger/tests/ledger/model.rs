@@ -13,14 +13,16 @@ use proof::{
     Digest, PublicKey, SignedTransaction, UploadId, VersionId,
     transaction::{
         AbortUpload, AddKey, Attachment, CompleteUpload, CreateBucket, CreateUpload, DeleteBucket,
-        HideVersion, KeyAt, Operation, Place, Precondition, PutMarker, PutPart, PutVersion, RevokeKey,
-        Succession, UndeleteBucket, UnhideVersion, UploadAt,
+        HideVersion, KeyAt, Operation, Place, Precondition, PutMarker, PutPart, PutVersion, Quota, RevokeKey,
+        SetQuota, Succession, UndeleteBucket, UnhideVersion, UploadAt,
     },
     wire::List,
 };
 use proptest::{collection::vec, prelude::*};
 use std::collections::{HashMap, HashSet};
 
+/// Bytes of ciphertext of every body.
+const BYTES: u64 = 16;
 const BUCKETS: [&str; 2] = ["one", "two"];
 const KEYS: [&str; 3] = ["a", "b", "c"];
 
@@ -44,6 +46,8 @@ enum Step {
     Abort(u8),
     Add(u8),
     Revoke(u8),
+    /// Lets a bucket keep so many bytes and objects, or any number.
+    Limit(usize, Option<(u64, u64)>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +90,9 @@ struct ModelUpload {
 #[derive(Clone, Debug, Default, PartialEq)]
 struct ModelBucket {
     exists: bool,
+    /// Bytes and objects that were ever put.
+    used: (u64, u64),
+    limit: Option<(u64, u64)>,
     lives: usize,
     keys: HashMap<usize, Vec<ModelVersion>>,
 }
@@ -97,6 +104,8 @@ struct Model {
     signers: HashSet<u8>,
     /// How often versions of a key were hidden or shown.
     revisions: HashMap<Spot, u32>,
+    /// Bytes and objects that were ever put in all buckets, those of parts when they were put.
+    used: (u64, u64),
 }
 
 fn signer_key(signer: u8) -> PublicKey {
@@ -118,7 +127,19 @@ impl Model {
             uploads: HashMap::new(),
             signers: HashSet::from([0]),
             revisions: HashMap::new(),
+            used: (0, 0),
         }
+    }
+
+    /// Puts an object of [`BYTES`] into a bucket, of which so many are new to the tenant.
+    fn keep(&mut self, bucket: usize, new: u64) -> Result<(), Refusal> {
+        let bucket = self.bucket(bucket)?;
+        bucket.used = (bucket.used.0 + BYTES, bucket.used.1 + 1);
+        if bucket.limit.is_some_and(|limit| bucket.used.0 > limit.0 || bucket.used.1 > limit.1) {
+            return Err(Refusal::QuotaExceeded);
+        }
+        self.used = (self.used.0 + new, self.used.1 + 1);
+        Ok(())
     }
 
     fn versions(&self, (bucket, key): Spot) -> &[ModelVersion] {
@@ -274,7 +295,7 @@ impl Model {
                 if bucket.exists {
                     return Err(Refusal::BucketExists);
                 }
-                *bucket = ModelBucket { exists: true, lives: bucket.lives + 1, keys: HashMap::new() };
+                (bucket.exists, bucket.lives, bucket.keys) = (true, bucket.lives + 1, HashMap::new());
             }
             Step::DeleteBucket(bucket) => {
                 self.bucket(bucket)?;
@@ -283,7 +304,10 @@ impl Model {
                 }
                 self.bucket(bucket)?.exists = false;
             }
-            Step::Put(spot) => self.add(spot, ModelVersion { id, object: true, hidden: false })?,
+            Step::Put(spot) => {
+                self.keep(spot.0, BYTES)?;
+                self.add(spot, ModelVersion { id, object: true, hidden: false })?;
+            }
             Step::Mark(spot) => self.add(spot, ModelVersion { id, object: false, hidden: false })?,
             Step::Open(upload, spot) => {
                 let life = self.bucket(spot.0)?.lives;
@@ -292,7 +316,11 @@ impl Model {
                 }
                 self.uploads.insert(upload, ModelUpload { spot, life, open: true, changes: 0 });
             }
-            Step::Part(upload, _) => self.open(upload)?.changes += 1,
+            Step::Part(upload, _) => {
+                self.open(upload)?.changes += 1;
+                self.used.0 += BYTES;
+            }
+            Step::Limit(bucket, limit) => self.bucket(bucket)?.limit = limit,
             Step::Complete(upload, spot) => {
                 let life = self.bucket(spot.0)?.lives;
                 let upload = self.open(upload)?;
@@ -300,6 +328,7 @@ impl Model {
                     return Err(Refusal::NoSuchUpload);
                 }
                 (upload.open, upload.changes) = (false, upload.changes + 1);
+                self.keep(spot.0, 0)?;
                 self.add(spot, ModelVersion { id, object: true, hidden: false })?;
             }
             Step::Abort(upload) => {
@@ -366,6 +395,11 @@ fn operation(step: Step) -> Operation {
         Step::CreateBucket(bucket) => Operation::CreateBucket(CreateBucket { bucket: name(bucket) }),
         Step::DeleteBucket(bucket) => Operation::DeleteBucket(DeleteBucket { bucket: name(bucket) }),
         Step::UndeleteBucket(bucket) => Operation::UndeleteBucket(UndeleteBucket { bucket: name(bucket) }),
+        Step::Limit(bucket, limit) => {
+            let quota = limit.map(|(bytes, objects)| Quota { bytes, objects });
+            let quota = List::new(quota.into_iter().collect()).unwrap();
+            Operation::SetQuota(SetQuota { bucket: name(bucket), quota })
+        }
         Step::Hide(..) | Step::Unhide(..) => unreachable!("what they name depends on the model"),
         Step::Put(spot) => Operation::PutVersion(PutVersion { place: place(spot), body: body(1) }),
         Step::Mark(spot) => Operation::PutMarker(PutMarker { place: place(spot) }),
@@ -428,8 +462,9 @@ fn run(history: &[Action], sizes: &[usize]) -> (Vec<Result<(), Refusal>>, Model)
 fn compare(chain: &Chain, model: &Model) {
     for (at, name) in BUCKETS.iter().enumerate() {
         let record = chain.get::<Bucket>(key::bucket(&TENANT, &crate::network::bucket(name)));
-        let expected = model.buckets.get(&at).map(|bucket| (!bucket.exists, model.live(at)));
-        assert_eq!(record.as_ref().map(|bucket| (bucket.deleted, bucket.live)), expected);
+        let expected = model.buckets.get(&at).map(|bucket| (!bucket.exists, model.live(at), bucket.used));
+        let used = |bucket: &Bucket| (bucket.usage.bytes, bucket.usage.objects);
+        assert_eq!(record.as_ref().map(|bucket| (bucket.deleted, bucket.live, used(bucket))), expected);
         for spot in (0..KEYS.len()).map(|key| (at, key)) {
             compare_key(chain, record.as_ref(), spot, model);
         }
@@ -439,8 +474,9 @@ fn compare(chain: &Chain, model: &Model) {
         let record = record.map(|upload| (upload.state == UploadState::Open, upload.revision));
         assert_eq!(record, model.uploads.get(&id).map(|upload| (upload.open, upload.changes)));
     }
-    let keys = chain.get::<Tenant>(key::tenant(&TENANT)).expect("founded").keys;
-    assert_eq!(keys as usize, model.signers.len());
+    let tenant = chain.get::<Tenant>(key::tenant(&TENANT)).expect("founded");
+    assert_eq!(tenant.keys as usize, model.signers.len());
+    assert_eq!((tenant.usage.bytes, tenant.usage.objects), model.used);
 }
 
 fn compare_key(chain: &Chain, bucket: Option<&Bucket>, spot: Spot, model: &Model) {
@@ -488,6 +524,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3u8).prop_map(Step::Abort),
         1 => (0..3u8).prop_map(Step::Add),
         1 => (0..3u8).prop_map(Step::Revoke),
+        1 => (0..BUCKETS.len(), prop::option::of((0..6 * BYTES, 0..6u64)))
+            .prop_map(|(bucket, limit)| Step::Limit(bucket, limit)),
     ]
 }
 
@@ -544,6 +582,7 @@ fn histories_meet_every_refusal_that_a_tenant_can_meet() {
         Refusal::NotApprover,
         Refusal::MixedCreation,
         Refusal::TenantExists,
+        Refusal::NoSuchTenant,
         Refusal::Exhausted,
         // These have a model of their own.
         Refusal::NotLockable,

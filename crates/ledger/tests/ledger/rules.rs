@@ -6,7 +6,7 @@ use crate::network::{
 };
 use ledger::{
     BlockContext, Effect, Record, Refusal, effects, execute, key,
-    record::{Bucket, Head, Kind, Part, Signer, Tenant, Upload, UploadState, Version},
+    record::{Bucket, Head, Kind, Part, Signer, Tenant, Upload, UploadState, Usage, Version},
 };
 use proof::{
     Digest, TenantId, VersionId,
@@ -75,7 +75,10 @@ fn head(chain: &Chain, name: &str, at: &str) -> Option<Head> {
 #[test]
 fn the_first_block_founds_the_tenants() {
     let chain = Chain::new();
-    assert_eq!(chain.get(key::tenant(&TENANT)), Some(Tenant { created_ms: START_MS, keys: 1 }));
+    assert_eq!(
+        chain.get(key::tenant(&TENANT)),
+        Some(Tenant { created_ms: START_MS, keys: 1, usage: Usage::default() })
+    );
     assert_eq!(chain.get(key::signer(&TENANT, &owner().public_key())), Some(Signer { active: true }));
     assert!(
         matches!(chain.state[&key::chain()], Record::Chain(ref at) if (at.height, at.time_ms) == (1, START_MS))
@@ -93,7 +96,7 @@ fn a_tenant_founded_with_two_keys_has_two() {
     let execution = execute(&block, &BTreeMap::new(), &[]);
     assert_eq!(
         execution.writes[&key::tenant(&TENANT)],
-        Record::Tenant(Tenant { created_ms: START_MS, keys: 2 })
+        Record::Tenant(Tenant { created_ms: START_MS, keys: 2, usage: Usage::default() })
     );
 }
 
@@ -225,7 +228,10 @@ fn buckets_are_created_once_deleted_when_empty_and_created_again() {
     let record = chain.get::<Bucket>(key::bucket(&TENANT, &bucket("one"))).unwrap();
     assert!(first < second);
     let (lock, annotated) = (proof::wire::List::default(), false);
-    let expected = Bucket { created: second, created_ms: START_MS, deleted: false, live: 0, lock, annotated };
+    // What was put in its earlier life is kept.
+    let usage = Usage { bytes: 48, objects: 3, ..Usage::default() };
+    let (created, created_ms) = (second, START_MS);
+    let expected = Bucket { created, created_ms, deleted: false, live: 0, lock, annotated, usage };
     assert_eq!(record, expected);
 }
 

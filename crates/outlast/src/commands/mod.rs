@@ -11,6 +11,7 @@ pub(crate) mod ls;
 pub(crate) mod mb;
 pub(crate) mod node;
 pub(crate) mod put;
+pub(crate) mod quota;
 pub(crate) mod receipt;
 pub(crate) mod recover;
 pub(crate) mod restore;

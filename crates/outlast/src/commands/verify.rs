@@ -141,5 +141,7 @@ fn describe(operation: &Operation) -> String {
             Some((place, _)) => format!("annotate {}", at(place)),
             None => format!("annotate bucket {}", annotate.about.bucket()),
         },
+        Operation::SetQuota(set) => format!("set the quota of bucket {}", set.bucket),
+        Operation::SetTenantQuota(set) => format!("set the quota of tenant {}", set.tenant),
     }
 }

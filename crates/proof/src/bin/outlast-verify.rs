@@ -166,6 +166,8 @@ fn describe_operation(operation: &Operation, version: proof::VersionId) -> Strin
             Some((place, _)) => format!("annotate {}", at(place)),
             None => format!("annotate bucket {}", annotate.about.bucket()),
         },
+        Operation::SetQuota(set) => format!("set the quota of bucket {}", set.bucket),
+        Operation::SetTenantQuota(set) => format!("set the quota of tenant {}", set.tenant),
     }
 }
 

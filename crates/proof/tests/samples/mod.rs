@@ -15,8 +15,9 @@ use proof::{
     transaction::{
         AbortUpload, About, AddKey, Annotate, Attachment, Body, CompleteUpload, CreateBucket, CreateTenant,
         CreateUpload, DefaultRetention, DeleteBucket, HideVersion, KeyAt, Mode, Operation, Payload, Period,
-        Place, Precondition, PutMarker, PutPart, PutVersion, Retention, RevokeKey, SetBucketLock, SetHold,
-        SetRetention, Stored, Succession, Target, TargetAt, UndeleteBucket, UnhideVersion, UploadAt,
+        Place, Precondition, PutMarker, PutPart, PutVersion, Quota, Retention, RevokeKey, SetBucketLock,
+        SetHold, SetQuota, SetRetention, SetTenantQuota, Stored, Succession, Target, TargetAt,
+        UndeleteBucket, UnhideVersion, UploadAt,
     },
     wire::{DecodeExt, Encode, Error, List, Octets},
 };
@@ -123,6 +124,10 @@ fn operations() -> Vec<Operation> {
 }
 
 /// Operations that came after the first format of transactions: the samples of those do without them.
+fn quota() -> Quota {
+    Quota { bytes: 21, objects: u64::MAX }
+}
+
 fn later_operations() -> Vec<(&'static str, Operation)> {
     let (place, version) = (place(), version());
     let hide = |succession| HideVersion { place: place.clone(), version, succession: list(succession) };
@@ -174,9 +179,27 @@ fn later_operations() -> Vec<(&'static str, Operation)> {
                 hold: true,
             }),
         ),
+        (
+            "Operation::SetQuota",
+            Operation::SetQuota(SetQuota { bucket: bucket(), quota: list(vec![quota()]) }),
+        ),
+        (
+            "Operation::SetQuota, none",
+            Operation::SetQuota(SetQuota { bucket: bucket(), quota: list(vec![]) }),
+        ),
+        (
+            "Operation::SetTenantQuota",
+            Operation::SetTenantQuota(SetTenantQuota {
+                tenant: TenantId([6; 16]),
+                quota: list(vec![quota()]),
+            }),
+        ),
         ("Operation::Annotate, tags of a bucket", annotate(About::BucketTags(bucket()))),
         ("Operation::Annotate, CORS", annotate(About::BucketCors(bucket()))),
         ("Operation::Annotate, tags", annotate(tags())),
+        ("Operation::Annotate, lifecycle", annotate(About::BucketLifecycle(bucket()))),
+        ("Operation::Annotate, policy", annotate(About::BucketPolicy(bucket()))),
+        ("Operation::Annotate, public access", annotate(About::BucketPublicAccess(bucket()))),
         (
             "Operation::Annotate, no more",
             Operation::Annotate(Annotate { about: About::BucketTags(bucket()), sealed: list(vec![]) }),

@@ -49,6 +49,7 @@ pub(super) fn outcome_of(error: Error, stage: Stage) -> Outcome {
         | Error::Unknown(_)
         | Error::Unavailable(_)
         | Error::Full
+        | Error::QuotaExceeded
         | Error::BucketNotEmpty
         | Error::InvalidPartOrder
         | Error::PartTooSmall { .. }
