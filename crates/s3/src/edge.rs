@@ -41,7 +41,8 @@ pub(crate) const BODY_MAX: u64 = 5 << 30;
 const FRAMING_MAX: u64 = BODY_MAX / 32;
 
 /// Parameters of requests whose bodies are documents, of which checksums in headers are.
-const DOCUMENTS: &[&str] = &["cors", "delete", "legal-hold", "object-lock", "retention", "tagging"];
+const DOCUMENTS: &[&str] =
+    &["cors", "delete", "encryption", "legal-hold", "object-lock", "retention", "tagging"];
 
 /// Answers requests. One for all connections.
 pub(crate) struct Edge {

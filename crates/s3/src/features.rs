@@ -23,6 +23,9 @@ const KNOWN: &[&str] = &[
     "x-amz-checksum-type",
     "x-amz-content-sha256",
     "x-amz-copy-source",
+    "x-amz-copy-source-server-side-encryption-customer-algorithm",
+    "x-amz-copy-source-server-side-encryption-customer-key",
+    "x-amz-copy-source-server-side-encryption-customer-key-md5",
     "x-amz-copy-source-if-match",
     "x-amz-copy-source-if-modified-since",
     "x-amz-copy-source-if-none-match",
@@ -39,6 +42,9 @@ const KNOWN: &[&str] = &[
     "x-amz-object-lock-retain-until-date",
     "x-amz-part-number-marker",
     "x-amz-sdk-checksum-algorithm",
+    "x-amz-server-side-encryption-customer-algorithm",
+    "x-amz-server-side-encryption-customer-key",
+    "x-amz-server-side-encryption-customer-key-md5",
     "x-amz-tagging",
     "x-amz-tagging-directive",
     "x-amz-trailer",
@@ -54,6 +60,7 @@ const VALUES: &[(&str, &[&str], &str)] = &[
         &["private", "bucket-owner-full-control"],
         "access lists other than private are not implemented",
     ),
+    ("x-amz-server-side-encryption", &["AES256"], "other encryption than AES256 is not implemented"),
     ("x-amz-storage-class", &["STANDARD"], "storage classes other than STANDARD are not implemented"),
     (
         "x-amz-object-ownership",
@@ -96,8 +103,8 @@ fn refused(name: &str, why: &str) -> Refusal {
 
 fn reason(name: &str) -> &'static str {
     if name.contains("server-side-encryption") {
-        "objects are always encrypted before they leave the gateway, under the tenant's key; server-side encryption \
-         settings are not implemented"
+        "objects are always encrypted before they leave the gateway, under the tenant's key: ask for AES256, or give a \
+         key of your own; keys of a key management service are not implemented"
     } else if name.starts_with("x-amz-grant-") {
         "access lists other than private are not implemented"
     } else {
@@ -128,6 +135,9 @@ mod tests {
             ("x-amz-object-lock-mode", "COMPLIANCE"),
             ("x-amz-bypass-governance-retention", "true"),
             ("x-amz-tagging", "a=b"),
+            ("x-amz-server-side-encryption", "AES256"),
+            ("x-amz-server-side-encryption-customer-key", "a2V5"),
+            ("x-amz-copy-source-server-side-encryption-customer-key", "a2V5"),
             ("x-amz-expected-bucket-owner", "me"),
         ] {
             assert_eq!(verdict(name, value), None, "{name}");
@@ -137,9 +147,8 @@ mod tests {
             ("x-amz-grant-read", "id=1"),
             ("x-amz-storage-class", "GLACIER"),
             ("x-amz-bucket-object-lock-token", "t"),
-            ("x-amz-server-side-encryption", "AES256"),
-            ("x-amz-server-side-encryption-customer-key", "a2V5"),
-            ("x-amz-copy-source-server-side-encryption-customer-key", "a2V5"),
+            ("x-amz-server-side-encryption", "aws:kms"),
+            ("x-amz-server-side-encryption-context", "e30="),
             ("x-amz-website-redirect-location", "/x"),
             ("x-amz-mfa", "1"),
             ("x-amz-write-offset-bytes", "1"),

@@ -11,6 +11,7 @@
 //! 4. `host` is signed, and so is every `x-amz-` header, each present once. Exempt are those that the signature covers
 //!    by itself (`x-amz-content-sha256`, and `x-amz-date` of signed headers) or that ask for nothing.
 //! 5. Headers that a presigned URL carries as signed query parameters (as the JavaScript SDK does) become headers.
+//!    A signed `date` stands in for `x-amz-date`.
 //! 6. Every `x-amz-` header is one that this surface honours ([`features`]).
 //! 7. A `range` that is not one range of bytes is dropped: the whole is the answer to it (RFC 9110 section 14.2). Not so
 //!    where the signature covers it, which would not hold without: the dispatcher refuses it.
@@ -18,6 +19,7 @@
 //! Names are compared exactly as the dispatcher compares them: what is signed for one is signed for the other.
 
 use crate::{
+    encryption,
     features::{self, PREFIX},
     refusal::Refusal,
 };
@@ -26,6 +28,8 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
     http::request::Parts,
 };
+use s3s::dto::{Timestamp, TimestampFormat};
+use time::OffsetDateTime;
 
 /// The longest life of a presigned URL: a week, in seconds.
 const EXPIRES_MAX_S: u32 = 7 * 24 * 60 * 60;
@@ -63,12 +67,17 @@ impl Guard {
         let claim = claim(parts, &query)?;
         self.check_form(&claim)?;
         check_signed(&parts.headers, &claim)?;
+        let date = signed_date(&parts.headers, &claim);
         let hoisted = if claim.presigned { hoisted(&parts.headers, &query)? } else { Vec::new() };
         let drops_range = !claim.signed.contains(&header::RANGE.as_str()) && !has_one_range(&parts.headers);
+        if let Some(date) = date {
+            parts.headers.insert("x-amz-date", date);
+        }
         parts.headers.extend(hoisted.into_iter().map(|(name, value)| (Some(name), value)));
         if drops_range {
             parts.headers.remove(header::RANGE);
         }
+        encryption::check(&parts.method, &parts.headers)?;
         features::check(&parts.headers, &self.owner)
     }
 
@@ -245,6 +254,20 @@ fn check_values(headers: &HeaderMap) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// The moment of a signature whose client signs the header `date` instead of `x-amz-date`, in the form of the latter, which
+/// is what the signature covers besides.
+fn signed_date(headers: &HeaderMap, claim: &Claim<'_>) -> Option<HeaderValue> {
+    if claim.presigned || headers.contains_key("x-amz-date") || !claim.signed.contains(&"date") {
+        return None;
+    }
+    let text = headers.get(header::DATE)?.to_str().ok()?;
+    let date = OffsetDateTime::from(Timestamp::parse(TimestampFormat::HttpDate, text).ok()?);
+    let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
+    let (hour, minute, second) = (date.hour(), date.minute(), date.second());
+    let text = format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z");
+    HeaderValue::try_from(text).ok()
 }
 
 fn has_one_range(headers: &HeaderMap) -> bool {

@@ -11,7 +11,7 @@
 //! 6. `access`: what the access key may do.
 //! 7. `surface`: the operations, in `buckets`, `objects`, `deleting`, `copying`, `multipart`, `listing`, `versions`,
 //!    `tagging`, `locking` and `object_attributes`,
-//!    with `conditions`, `integrity`, `digest`, `whole` and `attributes` beside them.
+//!    `encryption`, with `conditions`, `customer`, `integrity`, `digest`, `whole` and `attributes` beside them.
 //! 8. [`Store`]: the vault, where all truth is.
 //!
 //! Nothing becomes visible before the whole body was received, verified against every hash that the request carries,
@@ -26,9 +26,11 @@ mod conditions;
 mod config;
 mod copying;
 mod cors;
+mod customer;
 mod deleting;
 mod digest;
 mod edge;
+mod encryption;
 mod error;
 mod features;
 mod framing;

@@ -2,7 +2,7 @@
 
 use crate::{
     access::{Scope, Scopes},
-    acl, buckets, copying, cors, deleting,
+    acl, buckets, copying, cors, deleting, encryption,
     error::{error, invalid_argument, stored},
     listing, locking, multipart, object_attributes, objects,
     store::Store,
@@ -160,6 +160,9 @@ operations! {
     put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput: cors;
     get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput: cors;
     delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput: cors;
+    put_bucket_encryption(PutBucketEncryptionInput) -> PutBucketEncryptionOutput: encryption;
+    get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput: encryption;
+    delete_bucket_encryption(DeleteBucketEncryptionInput) -> DeleteBucketEncryptionOutput: encryption;
     put_object_lock_configuration(PutObjectLockConfigurationInput) -> PutObjectLockConfigurationOutput: locking;
     get_object_lock_configuration(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput: locking;
     put_object_retention(PutObjectRetentionInput) -> PutObjectRetentionOutput: locking;
