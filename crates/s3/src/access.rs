@@ -172,6 +172,11 @@ impl Scope {
         self.verbs.contains(&verb) && self.covers_bucket(bucket) && self.covers_key(key)
     }
 
+    /// Whether what a form asks for may be put.
+    pub(crate) fn allows_put(&self, path: &S3Path, headers: &hyper::HeaderMap) -> bool {
+        self.check(&Asked { operation: "PutObject", path, headers, query: Vec::new() })
+    }
+
     fn check(&self, asked: &Asked<'_>) -> bool {
         let row = TABLE.iter().find(|(name, ..)| *name == asked.operation);
         let Some((_, verbs, extent)) = row else { return false };

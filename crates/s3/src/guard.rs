@@ -4,7 +4,7 @@
 //! leaves open what must be covered, and for whom. Without this check a holder of a presigned PUT URL could add an
 //! unsigned `x-amz-copy-source` and read what its signer can read. In order:
 //!
-//! 1. One way of authentication, and only Signature Version 4 with HMAC-SHA256: anonymous requests, Version 2, forms
+//! 1. One way of authentication, and only Signature Version 4 with HMAC-SHA256: anonymous requests, Version 2
 //!    and doubled credentials are refused.
 //! 2. The scope names this region and the service `s3`.
 //! 3. A presigned URL lives for a week at most.
@@ -21,10 +21,11 @@
 use crate::{
     encryption,
     features::{self, PREFIX},
+    form,
     refusal::Refusal,
 };
 use hyper::{
-    HeaderMap, Method,
+    HeaderMap, Method, StatusCode,
     header::{self, HeaderName, HeaderValue},
     http::request::Parts,
 };
@@ -130,8 +131,13 @@ fn claim<'a>(parts: &'a Parts, query: &'a [(String, String)]) -> Result<Claim<'a
             "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
         ));
     }
-    if is_form(parts) {
-        return Err(Refusal::not_implemented("POST object forms are not implemented: use a presigned PUT."));
+    if parts.method == Method::POST && form::is_form(&parts.headers) {
+        // The dispatcher would gather it in memory. Those that are posted to a bucket do not come here.
+        return Err(Refusal::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "MethodNotAllowed",
+            "Forms are posted to a bucket, without a key in the address.",
+        ));
     }
     match (authorization, presigned) {
         _ if authorizations.next().is_some() => Err(one_mechanism()),
@@ -140,13 +146,6 @@ fn claim<'a>(parts: &'a Parts, query: &'a [(String, String)]) -> Result<Claim<'a
         (None, true) => query_claim(query),
         (None, false) => Err(Refusal::forbidden("AccessDenied", "Anonymous requests are refused.")),
     }
-}
-
-fn is_form(parts: &Parts) -> bool {
-    let form = |value: &HeaderValue| {
-        value.as_bytes().to_ascii_lowercase().trim_ascii_start().starts_with(b"multipart/form-data")
-    };
-    parts.method == Method::POST && parts.headers.get_all(header::CONTENT_TYPE).iter().any(form)
 }
 
 fn one_mechanism() -> Refusal {
@@ -302,7 +301,7 @@ fn hoisted(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::{Request, StatusCode};
+    use hyper::Request;
 
     const SCOPE: &str = "AK/20261122/us-east-1/s3/aws4_request";
 

@@ -6,6 +6,7 @@
 //! 2. `edge`: bounds requests in work, and gives every answer its id.
 //!    `cors` answers browsers around it.
 //! 3. `guard`, `features`: what must be signed, and which headers are honoured. All else is refused.
+//!    Forms that browsers post go to `form` and `posting` instead, and from there to 7.
 //! 4. `body`, `framing`: watch the body as it comes.
 //! 5. The crate `s3s`: verifies the signature, parses the operation, writes the answer.
 //! 6. `access`: what the access key may do.
@@ -33,6 +34,7 @@ mod edge;
 mod encryption;
 mod error;
 mod features;
+mod form;
 mod framing;
 mod guard;
 mod host;
@@ -42,6 +44,7 @@ mod locking;
 mod multipart;
 mod object_attributes;
 mod objects;
+mod posting;
 mod refusal;
 mod server;
 mod socket;

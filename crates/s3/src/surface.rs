@@ -15,7 +15,8 @@ use s3s::{
 };
 use vault::{ListRequest, Past, Place};
 
-/// The S3 operations on one tenant's store.
+/// The S3 operations on one tenant's store. Clones share it.
+#[derive(Clone)]
 pub(crate) struct Surface<S> {
     pub(crate) store: S,
     pub(crate) region: String,
