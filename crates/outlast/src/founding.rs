@@ -213,6 +213,7 @@ pub(crate) fn gateway_config(
         tls: None,
         region: "us-east-1".to_owned(),
         domains: Vec::new(),
+        key_requests_per_second: None,
         nodes,
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     guard::Guard,
     host::Domains,
     posting::Forms,
+    rates::{Counted, Rates},
     refusal::{self, Refusal},
     store::Store,
     surface::{Names, Surface},
@@ -67,7 +68,9 @@ impl Edge {
         let cors = Cors::new(store.clone());
         let surface = Surface::new(store, &config.region, &config.owner, scopes.clone());
         let keys = Arc::new(config.keys.clone());
+        let rates = Arc::new(Rates::new(config.key_requests_per_second, config.keys.keys()));
         let forms = Forms {
+            rates: rates.clone(),
             surface: Box::new(surface.clone()),
             keys: keys.clone(),
             scopes: scopes.clone(),
@@ -76,7 +79,7 @@ impl Edge {
         };
         let mut builder = S3ServiceBuilder::new(surface);
         builder.set_auth(Keys(keys));
-        builder.set_access(scopes);
+        builder.set_access(Counted { rates, access: scopes });
         builder.set_host(domains.clone());
         builder.set_validation(Names);
         let mut limits = S3Config::default();

@@ -50,7 +50,9 @@ fn malformed(message: &'static str) -> Refusal {
 
 /// What separates the parts, from the media type.
 fn boundary(headers: &HeaderMap) -> Result<String, Refusal> {
-    let none = || malformed("The body of your POST request is not well-formed multipart/form-data: it has no boundary.");
+    let none = || {
+        malformed("The body of your POST request is not well-formed multipart/form-data: it has no boundary.")
+    };
     let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).ok_or_else(none)?;
     let boundary = parameters(text).find(|(name, _)| name == "boundary").map(|(_, value)| value);
     boundary.filter(|boundary| (1..=BOUNDARY_MAX).contains(&boundary.len())).ok_or_else(none)
@@ -86,7 +88,8 @@ struct Part {
 
 impl Part {
     fn of(headers: &[u8]) -> Result<Self, Refusal> {
-        let text = std::str::from_utf8(headers).map_err(|_| malformed("The names of fields must be UTF-8."))?;
+        let text =
+            std::str::from_utf8(headers).map_err(|_| malformed("The names of fields must be UTF-8."))?;
         let mut part = None;
         for line in text.split("\r\n") {
             let Some((name, value)) = line.split_once(':') else { continue };
@@ -131,8 +134,8 @@ pub(crate) async fn read(headers: &HeaderMap, inbound: Inbound) -> Result<Form, 
             return Ok(Form { fields, file: File::new(inbound, buffer, delimiter) });
         }
         let value = reader.until(&delimiter, FIELDS_BYTES_MAX).await?;
-        let value =
-            String::from_utf8(value.to_vec()).map_err(|_| malformed("The values of fields must be UTF-8."))?;
+        let value = String::from_utf8(value.to_vec())
+            .map_err(|_| malformed("The values of fields must be UTF-8."))?;
         if fields.len() >= FIELDS_MAX {
             return Err(malformed("The form has too many fields."));
         }
@@ -161,7 +164,9 @@ impl Reader {
                 return Ok(taken);
             }
             if self.buffer.len() > max + end.len() {
-                return Err(malformed("The body of your POST request is not well-formed multipart/form-data."));
+                return Err(malformed(
+                    "The body of your POST request is not well-formed multipart/form-data.",
+                ));
             }
             let frame = std::future::poll_fn(|context| Pin::new(&mut self.inbound).poll_frame(context)).await;
             let bytes = match frame {
@@ -293,7 +298,8 @@ mod tests {
 
     #[test]
     fn parts_need_names() {
-        let part = Part::of(b"Content-Disposition: form-data; name=\"Key\"\r\nContent-Type: text/x").expect("named");
+        let part =
+            Part::of(b"Content-Disposition: form-data; name=\"Key\"\r\nContent-Type: text/x").expect("named");
         assert_eq!((part.name.as_str(), part.file_name), ("key", None));
         assert!(Part::of(b"Content-Type: text/x").is_err());
         assert!(Part::of(b"Content-Disposition: form-data").is_err());

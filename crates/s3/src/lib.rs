@@ -9,7 +9,7 @@
 //!    Forms that browsers post go to `form` and `posting` instead, and from there to 7.
 //! 4. `body`, `framing`: watch the body as it comes.
 //! 5. The crate `s3s`: verifies the signature, parses the operation, writes the answer.
-//! 6. `access`: what the access key may do.
+//! 6. `rates`, `access`: how much, and what, the access key may do.
 //! 7. `surface`: the operations, in `buckets`, `objects`, `deleting`, `copying`, `multipart`, `listing`, `versions`,
 //!    `tagging`, `locking` and `object_attributes`,
 //!    `encryption`, with `conditions`, `customer`, `integrity`, `digest`, `whole` and `attributes` beside them.
@@ -45,6 +45,7 @@ mod multipart;
 mod object_attributes;
 mod objects;
 mod posting;
+mod rates;
 mod refusal;
 mod server;
 mod socket;

@@ -11,9 +11,9 @@
 use crate::{
     access::Scopes,
     body::{Inbound, Verdict},
-    encryption,
-    features,
+    encryption, features,
     form::{self, Bounds, Fields, Form},
+    rates::Rates,
     refusal::Refusal,
 };
 use aws_lc_rs::{constant_time, hmac};
@@ -61,6 +61,7 @@ pub(crate) struct Forms {
     pub(crate) surface: Box<dyn S3>,
     pub(crate) keys: Arc<BTreeMap<String, SecretKey>>,
     pub(crate) scopes: Scopes,
+    pub(crate) rates: Arc<Rates>,
     pub(crate) region: String,
     pub(crate) owner: String,
 }
@@ -82,11 +83,14 @@ impl Forms {
         inbound: Inbound,
         verdict: &Verdict,
     ) -> Result<Response<Body>, Refusal> {
-        if parts.headers.contains_key(header::AUTHORIZATION) || parts.uri.query().is_some_and(|query| !query.is_empty()) {
+        if parts.headers.contains_key(header::AUTHORIZATION)
+            || parts.uri.query().is_some_and(|query| !query.is_empty())
+        {
             return Err(invalid("A form has its authentication and settings in its fields."));
         }
         let Form { fields, file } = form::read(&parts.headers, inbound).await?;
         let credentials = self.authenticate(&fields)?;
+        self.rates.check(&credentials.access_key).map_err(|cause| Refusal::of(&cause))?;
         let policy = PostPolicy::from_base64(&fields["policy"]).map_err(|cause| {
             Refusal::bad_request("InvalidPolicyDocument", format!("Invalid Policy: {cause}."))
         })?;
@@ -149,7 +153,8 @@ impl Forms {
             return Err(invalid(message).with("Region", &self.region));
         }
         let date = field(date)?;
-        let signed_at = amz_date(date).ok_or_else(|| invalid("X-Amz-Date must be in the form YYYYMMDDTHHMMSSZ."))?;
+        let signed_at =
+            amz_date(date).ok_or_else(|| invalid("X-Amz-Date must be in the form YYYYMMDDTHHMMSSZ."))?;
         let now = OffsetDateTime::now_utc();
         if &date[..8] != day || signed_at > now + SKEW_MAX || signed_at < now - AGE_MAX {
             return Err(denied("Request has expired, or its date is not the credential's."));
@@ -264,7 +269,8 @@ fn check(policy: &PostPolicy, bucket: &str, fields: &Fields, now: OffsetDateTime
         named.push(name);
     }
     // `acl` is a field of its own, and the header that it stands for is none.
-    let covered = |name: &str| EXEMPT.contains(&name) || name.starts_with("x-ignore-") || named.contains(&name);
+    let covered =
+        |name: &str| EXEMPT.contains(&name) || name.starts_with("x-ignore-") || named.contains(&name);
     match fields.keys().find(|name| !covered(name)) {
         Some(extra) => Err(denied(format!("Invalid according to Policy: Extra input fields: {extra}"))),
         None => Ok(bounds),
@@ -282,7 +288,12 @@ fn tags(document: &str) -> Result<String, Refusal> {
 }
 
 /// The PUT that the form stands for.
-fn input(bucket: &str, key: &str, headers: &HeaderMap, body: StreamingBlob) -> Result<PutObjectInput, Refusal> {
+fn input(
+    bucket: &str,
+    key: &str,
+    headers: &HeaderMap,
+    body: StreamingBlob,
+) -> Result<PutObjectInput, Refusal> {
     let header = |name: &str| {
         let value = headers.get(name)?;
         std::str::from_utf8(value.as_bytes()).ok().map(str::to_owned)
@@ -311,7 +322,10 @@ fn input(bucket: &str, key: &str, headers: &HeaderMap, body: StreamingBlob) -> R
         .metadata(Some(user.collect()))
         .tagging(header("x-amz-tagging"))
         .object_lock_mode(header("x-amz-object-lock-mode").map(Into::into))
-        .object_lock_retain_until_date(date("x-amz-object-lock-retain-until-date", TimestampFormat::DateTime)?)
+        .object_lock_retain_until_date(date(
+            "x-amz-object-lock-retain-until-date",
+            TimestampFormat::DateTime,
+        )?)
         .object_lock_legal_hold_status(header("x-amz-object-lock-legal-hold").map(Into::into))
         .server_side_encryption(header("x-amz-server-side-encryption").map(Into::into))
         .sse_customer_algorithm(header("x-amz-server-side-encryption-customer-algorithm"))
@@ -427,7 +441,9 @@ mod tests {
     #[test]
     fn dates_are_whole() {
         assert!(amz_date("20261122T101112Z").is_some());
-        for text in ["", "20261122", "20261122T101112", "2026112ZT101112Z", "20261322T101112Z", "2026112üT10111Z"] {
+        for text in
+            ["", "20261122", "20261122T101112", "2026112ZT101112Z", "20261322T101112Z", "2026112üT10111Z"]
+        {
             assert!(amz_date(text).is_none(), "{text}");
         }
     }
