@@ -178,8 +178,8 @@ impl Note {
     }
 }
 
-/// Whether contents with these metadata are a customer's.
-pub(crate) fn is_covered(metadata: &Metadata) -> bool {
+/// Whether contents with these metadata were put with a customer's key, and cannot be read without.
+pub fn is_covered(metadata: &Metadata) -> bool {
     metadata.headers.contains_key(NOTE)
 }
 

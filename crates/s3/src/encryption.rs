@@ -86,7 +86,6 @@ pub(crate) async fn get_bucket_encryption<S: Store>(
     let rule = ServerSideEncryptionRule {
         apply_server_side_encryption_by_default: Some(always),
         bucket_key_enabled: Some(false),
-        ..ServerSideEncryptionRule::default()
     };
     Ok(S3Response::new(GetBucketEncryptionOutput {
         server_side_encryption_configuration: Some(ServerSideEncryptionConfiguration { rules: vec![rule] }),

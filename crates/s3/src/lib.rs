@@ -58,6 +58,7 @@ mod whole;
 
 pub use access::{Scope, Verb};
 pub use config::{Config, SecretKey};
+pub use customer::is_covered as has_customer_key;
 pub use server::serve;
 pub use store::{ObjectWriter, PartWriter, Sink, Store, StoredObject};
 pub use tls::{Tls, TlsError};

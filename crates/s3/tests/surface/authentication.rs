@@ -153,8 +153,8 @@ async fn metadata_signed_as_parameters_are_stored() {
 async fn what_is_not_honoured_is_not_ignored() {
     let server = Server::start().await;
     for (name, value) in [
-        ("x-amz-server-side-encryption", "AES256"),
-        ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
+        ("x-amz-server-side-encryption", "aws:kms"),
+        ("x-amz-server-side-encryption-context", "e30="),
         ("x-amz-bucket-object-lock-token", "t"),
         ("x-amz-website-redirect-location", "/x"),
         ("x-amz-storage-class", "GLACIER"),
