@@ -212,6 +212,7 @@ pub(crate) fn gateway_config(
         s3_listen,
         tls: None,
         region: "us-east-1".to_owned(),
+        lifecycle: Default::default(),
         domains: Vec::new(),
         key_requests_per_second: None,
         nodes,

@@ -41,6 +41,9 @@ pub(crate) struct GatewayConfig {
     /// Requests of one S3 access key in a second; if not given, any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_requests_per_second: Option<NonZeroU32>,
+    /// How lifecycle rules are executed.
+    #[serde(default, skip_serializing_if = "LifecycleConfig::is_default")]
+    pub lifecycle: LifecycleConfig,
     /// If given, S3 clients must speak TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsFiles>,
@@ -59,6 +62,39 @@ pub(crate) struct TlsFiles {
     /// What clients that do not trust it already are to trust. The gateway itself does not need it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authority: Option<PathBuf>,
+}
+
+/// How this gateway executes lifecycle rules.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LifecycleConfig {
+    /// Whether it does.
+    pub enabled: bool,
+    /// Seconds from the end of a round to the next.
+    pub every_seconds: u32,
+    /// Objects and uploads that it ends in a second, at most.
+    pub actions_per_second: u32,
+}
+
+impl Default for LifecycleConfig {
+    fn default() -> Self {
+        let s3::Sweeping { every, actions_per_second } = s3::Sweeping::default();
+        Self { enabled: true, every_seconds: every.as_secs() as u32, actions_per_second }
+    }
+}
+
+impl LifecycleConfig {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What the surface needs to execute rules, if this gateway is to.
+    pub(crate) fn sweeping(&self) -> Option<s3::Sweeping> {
+        self.enabled.then(|| s3::Sweeping {
+            every: std::time::Duration::from_secs(self.every_seconds.max(1).into()),
+            actions_per_second: self.actions_per_second.max(1),
+        })
+    }
 }
 
 /// A node as a gateway finds it.
@@ -302,6 +338,11 @@ region = "eu-north-1"
 domains = ["s3.example.com"]
 key_requests_per_second = 100
 
+[lifecycle]
+enabled = false
+every_seconds = 60
+actions_per_second = 10
+
 [tls]
 certificate = "tls-cert.pem"
 key = "tls-key.pem"
@@ -321,12 +362,15 @@ gateway = "127.0.0.1:1"
             "region = \"eu-north-1\"\n",
             "domains = [\"s3.example.com\"]\n",
             "key_requests_per_second = 100\n",
+            "[lifecycle]\nenabled = false\nevery_seconds = 60\nactions_per_second = 10\n",
             "[tls]\ncertificate = \"tls-cert.pem\"\nkey = \"tls-key.pem\"\nauthority = \"tls-ca.pem\"\n",
         ];
         let shortest = optional.iter().fold(COMPLETE.to_owned(), |text, line| text.replace(line, ""));
         let shortest: GatewayConfig = toml::from_str(&shortest).unwrap();
         assert_eq!((shortest.region.as_str(), shortest.domains.len()), ("us-east-1", 0));
         assert!(shortest.tls.is_none());
+        assert_eq!(complete.lifecycle.sweeping(), None);
+        assert_eq!(shortest.lifecycle.sweeping(), Some(s3::Sweeping::default()));
         assert!(toml::from_str::<GatewayConfig>(&format!("more = 1\n{COMPLETE}")).is_err());
 
         let access = crate::keys::AccessKey { id: "OLID".into(), secret: Zeroizing::new("SECRET".into()) };

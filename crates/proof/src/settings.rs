@@ -123,6 +123,12 @@ crate::wire_enum! {
         1 => BucketCors(bucket: BucketName),
         /// Tags of a version.
         2 => VersionTags(at: TargetAt),
+        /// When objects and uploads of a bucket end by themselves.
+        3 => BucketLifecycle(bucket: BucketName),
+        /// Who may do what in a bucket.
+        4 => BucketPolicy(bucket: BucketName),
+        /// What a bucket's policy may not give to everybody.
+        5 => BucketPublicAccess(bucket: BucketName),
     }
 }
 
@@ -130,7 +136,11 @@ impl About {
     /// The bucket that it is of, or in.
     pub fn bucket(&self) -> &BucketName {
         match self {
-            Self::BucketTags(bucket) | Self::BucketCors(bucket) => bucket,
+            Self::BucketTags(bucket)
+            | Self::BucketCors(bucket)
+            | Self::BucketLifecycle(bucket)
+            | Self::BucketPolicy(bucket)
+            | Self::BucketPublicAccess(bucket) => bucket,
             Self::VersionTags(at) => &at.place.bucket,
         }
     }
@@ -139,7 +149,11 @@ impl About {
     pub fn version(&self) -> Option<(&Place, &Target)> {
         match self {
             Self::VersionTags(at) => Some((&at.place, &at.version)),
-            Self::BucketTags(_) | Self::BucketCors(_) => None,
+            Self::BucketTags(_)
+            | Self::BucketCors(_)
+            | Self::BucketLifecycle(_)
+            | Self::BucketPolicy(_)
+            | Self::BucketPublicAccess(_) => None,
         }
     }
 }

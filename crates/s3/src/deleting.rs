@@ -2,7 +2,6 @@
 //! version is hidden.
 
 use crate::{
-    access::{Verb, denied},
     conditions::WriteConditions,
     error::{error, not_implemented, stored},
     store::Store,
@@ -63,7 +62,7 @@ pub(crate) async fn delete_objects<S: Store>(
     surface: &Surface<S>,
     request: S3Request<DeleteObjectsInput>,
 ) -> S3Result<S3Response<DeleteObjectsOutput>> {
-    let scope = surface.scope(&request).cloned();
+    let permission = surface.permission(&request, &request.input.bucket).await?;
     let DeleteObjectsInput { bucket: bucket_name, delete: wanted, bypass_governance_retention, .. } =
         request.input;
     let bypass = bypass_governance_retention.unwrap_or(false);
@@ -73,10 +72,7 @@ pub(crate) async fn delete_objects<S: Store>(
     }
     surface.store.head_bucket(&bucket(&bucket_name)?).await.map_err(stored)?;
     let quiet = wanted.quiet.unwrap_or(false);
-    let allowed = |key: &str, hides: bool| {
-        let verb = if hides { Verb::Hide } else { Verb::Mark };
-        scope.as_ref().is_none_or(|scope| scope.allows(verb, &bucket_name, key))
-    };
+    let allowed = |key: &str, hides: bool| permission.to_delete(key, hides, bypass);
     let (groups, refused) = sort_out(wanted.objects, allowed);
     let answers = futures::stream::iter(groups)
         .map(|group| delete_group(surface, &bucket_name, group, bypass))
@@ -114,14 +110,14 @@ enum Group {
 /// Groups entries by what is to be done, and answers those that nothing can be done about.
 fn sort_out(
     objects: Vec<ObjectIdentifier>,
-    allowed: impl Fn(&str, bool) -> bool,
+    allowed: impl Fn(&str, bool) -> S3Result<()>,
 ) -> (Vec<Group>, Vec<(usize, Answer)>) {
     let (mut groups, mut refused) = (Vec::new(), Vec::new());
     let mut hides = BTreeMap::<String, Vec<(usize, VersionId)>>::new();
     for (at, object) in objects.into_iter().enumerate() {
         let ObjectIdentifier { key, version_id, e_tag, last_modified_time, size } = object;
-        let verdict = if !allowed(&key, version_id.is_some()) {
-            Err(denied())
+        let verdict = if let Err(denied) = allowed(&key, version_id.is_some()) {
+            Err(denied)
         } else if last_modified_time.is_some() || size.is_some() {
             Err(not_implemented("Deletes conditional on time or size are not implemented."))
         } else if version_id.is_some() && e_tag.is_some() {

@@ -1,7 +1,7 @@
 //! From an HTTP request to its answer: bounds, the guard, the dispatcher, and what every answer carries.
 
 use crate::{
-    access::Scopes,
+    access::{Gate, Scopes},
     body::{DOCUMENT_MAX, Document, Inbound, Outbound, Verdict, too_long_document},
     config::Config,
     cors::Cors,
@@ -9,6 +9,7 @@ use crate::{
     framing::Framing,
     guard::Guard,
     host::Domains,
+    policy::Policies,
     posting::Forms,
     rates::{Counted, Rates},
     refusal::{self, Refusal},
@@ -46,8 +47,18 @@ const FRAMING_MAX: u64 = BODY_MAX / 32;
 const FORM_MAX: u64 = 2 * form::FIELDS_BYTES_MAX as u64;
 
 /// Parameters of requests whose bodies are documents, of which checksums in headers are.
-const DOCUMENTS: &[&str] =
-    &["cors", "delete", "encryption", "legal-hold", "object-lock", "retention", "tagging"];
+const DOCUMENTS: &[&str] = &[
+    "cors",
+    "delete",
+    "encryption",
+    "legal-hold",
+    "lifecycle",
+    "object-lock",
+    "policy",
+    "publicAccessBlock",
+    "retention",
+    "tagging",
+];
 
 /// Answers requests. One for all connections.
 pub(crate) struct Edge {
@@ -66,20 +77,23 @@ impl Edge {
         let domains = Domains::new(&config.domains);
         let scopes = Scopes(Arc::new(config.scopes.clone()));
         let cors = Cors::new(store.clone());
-        let surface = Surface::new(store, &config.region, &config.owner, scopes.clone());
+        let policies = Arc::new(Policies::new(store.clone(), &config.owner));
+        let surface = Surface::new(store, config, scopes.clone(), policies.clone());
         let keys = Arc::new(config.keys.clone());
         let rates = Arc::new(Rates::new(config.key_requests_per_second, config.keys.keys()));
+        let gate = || Gate { scopes: scopes.clone(), policies: policies.clone() };
         let forms = Forms {
-            rates: rates.clone(),
             surface: Box::new(surface.clone()),
             keys: keys.clone(),
-            scopes: scopes.clone(),
+            gate: Box::new(gate()),
+            rates: rates.clone(),
             region: config.region.clone(),
             owner: config.owner.clone(),
         };
+        let access = Counted { rates, access: gate() };
         let mut builder = S3ServiceBuilder::new(surface);
         builder.set_auth(Keys(keys));
-        builder.set_access(Counted { rates, access: scopes });
+        builder.set_access(access);
         builder.set_host(domains.clone());
         builder.set_validation(Names);
         let mut limits = S3Config::default();

@@ -4,8 +4,8 @@
 //! leaves open what must be covered, and for whom. Without this check a holder of a presigned PUT URL could add an
 //! unsigned `x-amz-copy-source` and read what its signer can read. In order:
 //!
-//! 1. One way of authentication, and only Signature Version 4 with HMAC-SHA256: anonymous requests, Version 2
-//!    and doubled credentials are refused.
+//! 1. One way of authentication, and only Signature Version 4 with HMAC-SHA256: Version 2 and doubled credentials are
+//!    refused. Requests without any pass as anonymous ones; what those may do is decided later (`access`).
 //! 2. The scope names this region and the service `s3`.
 //! 3. A presigned URL lives for a week at most.
 //! 4. `host` is signed, and so is every `x-amz-` header, each present once. Exempt are those that the signature covers
@@ -65,7 +65,14 @@ impl Guard {
     /// Refuses the request, or leaves it with all that is signed among its headers.
     pub(crate) fn check(&self, parts: &mut Parts) -> Result<(), Refusal> {
         let query = query(parts)?;
-        let claim = claim(parts, &query)?;
+        let Some(claim) = claim(parts, &query)? else {
+            check_anonymous(&parts.headers, &query)?;
+            if !has_one_range(&parts.headers) {
+                parts.headers.remove(header::RANGE);
+            }
+            encryption::check(&parts.method, &parts.headers)?;
+            return features::check(&parts.headers, &self.owner);
+        };
         self.check_form(&claim)?;
         check_signed(&parts.headers, &claim)?;
         let date = signed_date(&parts.headers, &claim);
@@ -119,7 +126,8 @@ fn query(parts: &Parts) -> Result<Vec<(String, String)>, Refusal> {
         .map_err(|_| Refusal::bad_request("InvalidURI", "The query cannot be decoded."))
 }
 
-fn claim<'a>(parts: &'a Parts, query: &'a [(String, String)]) -> Result<Claim<'a>, Refusal> {
+/// `None` of an anonymous request.
+fn claim<'a>(parts: &'a Parts, query: &'a [(String, String)]) -> Result<Option<Claim<'a>>, Refusal> {
     let mut authorizations = parts.headers.get_all(header::AUTHORIZATION).iter();
     let authorization = authorizations.next();
     let presigned = query.iter().any(|(name, _)| name == "X-Amz-Signature");
@@ -142,9 +150,9 @@ fn claim<'a>(parts: &'a Parts, query: &'a [(String, String)]) -> Result<Claim<'a
     match (authorization, presigned) {
         _ if authorizations.next().is_some() => Err(one_mechanism()),
         (Some(_), true) => Err(one_mechanism()),
-        (Some(value), false) => header_claim(value),
-        (None, true) => query_claim(query),
-        (None, false) => Err(Refusal::forbidden("AccessDenied", "Anonymous requests are refused.")),
+        (Some(value), false) => header_claim(value).map(Some),
+        (None, true) => query_claim(query).map(Some),
+        (None, false) => Ok(None),
     }
 }
 
@@ -205,6 +213,20 @@ fn query_claim(query: &[(String, String)]) -> Result<Claim<'_>, Refusal> {
         Err(_) => return Err(malformed("X-Amz-Expires should be a number.")),
     }
     Ok(Claim { credential, signed: signed.split(';').collect(), presigned: true })
+}
+
+/// Nothing of an anonymous request is signed, so it must not look as if: a presigned URL that lost its signature, or a body
+/// in a form that only signatures tell how to read.
+fn check_anonymous(headers: &HeaderMap, query: &[(String, String)]) -> Result<(), Refusal> {
+    if query.iter().any(|(name, _)| name.to_ascii_lowercase().starts_with(PREFIX)) {
+        return Err(Refusal::forbidden("AccessDenied", "The signature of a presigned request is missing."));
+    }
+    let payload = headers.get("x-amz-content-sha256");
+    if payload.is_some_and(|payload| payload != "UNSIGNED-PAYLOAD") {
+        let message = "The x-amz-content-sha256 of an anonymous request must be UNSIGNED-PAYLOAD.";
+        return Err(Refusal::bad_request("InvalidRequest", message));
+    }
+    check_values(headers)
 }
 
 /// What a URL is answered that never was in time.
@@ -367,7 +389,13 @@ mod tests {
     #[test]
     fn other_ways_and_scopes_are_refused() {
         let bad = StatusCode::BAD_REQUEST;
-        assert_eq!(code(check("/b/k", &[])), (StatusCode::FORBIDDEN, "AccessDenied"));
+        check("/b/k", &[]).expect("anonymous: access decides");
+        check("/b/k", &[("x-amz-content-sha256", "UNSIGNED-PAYLOAD")]).expect("anonymous");
+        assert_eq!(code(check("/b/k", &[("x-amz-content-sha256", "00")])), (bad, "InvalidRequest"));
+        let streaming = ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
+        assert_eq!(code(check("/b/k", &[streaming])), (bad, "InvalidRequest"));
+        let unfinished = check("/b/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20261122T000000Z", &[]);
+        assert_eq!(code(unfinished), (StatusCode::FORBIDDEN, "AccessDenied"));
         assert_eq!(code(check("/b/k", &[("authorization", "AWS AK:sig")])), (bad, "InvalidRequest"));
         assert_eq!(code(check("/b/k?%53ignature=x&Expires=1", &[])), (bad, "InvalidRequest"));
         let both = authorization(SCOPE, "host");

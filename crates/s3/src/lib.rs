@@ -9,10 +9,10 @@
 //!    Forms that browsers post go to `form` and `posting` instead, and from there to 7.
 //! 4. `body`, `framing`: watch the body as it comes.
 //! 5. The crate `s3s`: verifies the signature, parses the operation, writes the answer.
-//! 6. `rates`, `access`: how much, and what, the access key may do.
+//! 6. `rates`, `access`: how much, and what, the access key, or anybody, may do; `policy`: what the bucket says to that.
 //! 7. `surface`: the operations, in `buckets`, `objects`, `deleting`, `copying`, `multipart`, `listing`, `versions`,
-//!    `tagging`, `locking` and `object_attributes`,
-//!    `encryption`, with `conditions`, `customer`, `integrity`, `digest`, `whole` and `attributes` beside them.
+//!    `tagging`, `locking`, `lifecycle`, `encryption` and `object_attributes`,
+//!    with `remembered`, `conditions`, `customer`, `integrity`, `digest`, `whole` and `attributes` beside them.
 //! 8. [`Store`]: the vault, where all truth is.
 //!
 //! Nothing becomes visible before the whole body was received, verified against every hash that the request carries,
@@ -39,14 +39,17 @@ mod framing;
 mod guard;
 mod host;
 mod integrity;
+mod lifecycle;
 mod listing;
 mod locking;
 mod multipart;
 mod object_attributes;
 mod objects;
+mod policy;
 mod posting;
 mod rates;
 mod refusal;
+mod remembered;
 mod server;
 mod socket;
 mod store;
@@ -59,6 +62,7 @@ mod whole;
 pub use access::{Scope, Verb};
 pub use config::{Config, SecretKey};
 pub use customer::is_covered as has_customer_key;
+pub use lifecycle::{Sweeping, sweep};
 pub use server::serve;
 pub use store::{ObjectWriter, PartWriter, Sink, Store, StoredObject};
 pub use tls::{Tls, TlsError};

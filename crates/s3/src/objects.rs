@@ -7,6 +7,7 @@ use crate::{
     digest::{Algorithm, Digests, Pipeline, Sums, hex},
     error::{error, invalid_argument, received, stored, with_headers},
     integrity::Expected,
+    lifecycle::expiration,
     locking::{asked, describe_lock},
     store::{ObjectWriter, Sink, Store, StoredObject},
     surface::{Surface, View, object_key, place, version},
@@ -144,6 +145,9 @@ pub(crate) async fn get_object<S: Store>(
     describe_encryption!(output, key.as_ref());
     describe_lock!(output, lock(surface, &found, at).await?);
     output.tag_count = tagging::count(surface, &found, at).await?;
+    if input.version_id.is_none() && at.is_none() {
+        output.expiration = expiration(surface, &input.bucket, &input.key, &found).await?;
+    }
     Ok(S3Response::new(output))
 }
 
@@ -177,6 +181,9 @@ pub(crate) async fn head_object<S: Store>(
     }
     describe_encryption!(output, key.as_ref());
     describe_lock!(output, lock(surface, &found, at).await?);
+    if input.version_id.is_none() && at.is_none() {
+        output.expiration = expiration(surface, &input.bucket, &input.key, &found).await?;
+    }
     let mut response = S3Response::new(output);
     if let Some(count) = tagging::count(surface, &found, at).await? {
         response.headers.insert("x-amz-tagging-count", count.into());

@@ -1,15 +1,16 @@
 //! Uploads by forms: POST to a bucket, allowed by a policy that an access key's holder signed.
 //!
-//! 1. The fields are read (`form`). Signature Version 2 and forms without a signature are refused.
+//! 1. The fields are read (`form`). Signature Version 2 is refused; a form without any is anybody's, and goes on at 5.
 //! 2. The credential's scope names this region and `s3`, and its day is that of `x-amz-date`, which is at most a week ago.
 //! 3. The signature is the key's over the policy. Only then the policy is parsed.
 //! 4. The policy has not expired, all its conditions hold, and every field but those of the signature itself is in one
 //!    (or begins with `x-ignore-`). Conditions are held against what is used: `${filename}` is replaced before.
-//! 5. The fields become the headers of a PUT, which must be honoured or refused like any, and the key's scope allows it.
+//! 5. The fields become the headers of a PUT, which must be honoured or refused like any, and must be allowed to
+//!    the key as any.
 //! 6. The file is put as it comes, within the policy's `content-length-range`; the answer is what the form asks for.
 
 use crate::{
-    access::Scopes,
+    access::Admission,
     body::{Inbound, Verdict},
     encryption, features,
     form::{self, Bounds, Fields, Form},
@@ -60,7 +61,7 @@ const HEADERS: &[&str] = &[
 pub(crate) struct Forms {
     pub(crate) surface: Box<dyn S3>,
     pub(crate) keys: Arc<BTreeMap<String, SecretKey>>,
-    pub(crate) scopes: Scopes,
+    pub(crate) gate: Box<dyn Admission>,
     pub(crate) rates: Arc<Rates>,
     pub(crate) region: String,
     pub(crate) owner: String,
@@ -90,15 +91,22 @@ impl Forms {
         }
         let Form { fields, file } = form::read(&parts.headers, inbound).await?;
         let credentials = self.authenticate(&fields)?;
-        self.rates.check(&credentials.access_key).map_err(|cause| Refusal::of(&cause))?;
-        let policy = PostPolicy::from_base64(&fields["policy"]).map_err(|cause| {
-            Refusal::bad_request("InvalidPolicyDocument", format!("Invalid Policy: {cause}."))
-        })?;
-        let bounds = check(&policy, bucket, &fields, OffsetDateTime::now_utc())?;
+        let bounds = match &credentials {
+            None => Bounds { min: 0, max: FILE_MAX },
+            Some(credentials) => {
+                self.rates.check(&credentials.access_key).map_err(|cause| Refusal::of(&cause))?;
+                let policy = PostPolicy::from_base64(&fields["policy"]).map_err(|cause| {
+                    Refusal::bad_request("InvalidPolicyDocument", format!("Invalid Policy: {cause}."))
+                })?;
+                check(&policy, bucket, &fields, OffsetDateTime::now_utc())?
+            }
+        };
         let key = fields.get("key").filter(|key| !key.is_empty());
         let key = key.ok_or_else(|| invalid("Bucket POST must contain a field named 'key'."))?;
         let headers = self.headers(&fields)?;
-        self.allow(&credentials, bucket, key, &headers)?;
+        let path = S3Path::Object { bucket: bucket.into(), key: key.as_str().into() };
+        let admitted = self.gate.to_put(credentials.as_ref(), &path, &headers).await;
+        admitted.map_err(|cause| Refusal::of(&cause))?;
         let input = input(bucket, key, &headers, StreamingBlob::new(file.bounded(bounds)))?;
         let request = S3Request {
             input,
@@ -106,7 +114,7 @@ impl Forms {
             uri: parts.uri.clone(),
             headers,
             extensions: hyper::http::Extensions::new(),
-            credentials: Some(credentials),
+            credentials,
             region: None,
             service: None,
             trailing_headers: None,
@@ -119,9 +127,9 @@ impl Forms {
         }
     }
 
-    /// Whose form it is. Errors: AccessDenied, InvalidRequest, InvalidArgument, InvalidToken, InvalidAccessKeyId,
+    /// Whose form it is; `None`: anybody's. Errors: AccessDenied, InvalidRequest, InvalidArgument, InvalidToken, InvalidAccessKeyId,
     /// SignatureDoesNotMatch.
-    fn authenticate(&self, fields: &Fields) -> Result<Credentials, Refusal> {
+    fn authenticate(&self, fields: &Fields) -> Result<Option<Credentials>, Refusal> {
         if fields.contains_key("awsaccesskeyid") || fields.contains_key("signature") {
             return Err(Refusal::bad_request(
                 "InvalidRequest",
@@ -133,7 +141,7 @@ impl Forms {
         }
         let names = ["policy", "x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature"];
         if names.iter().all(|name| !fields.contains_key(*name)) {
-            return Err(denied("Anonymous requests are refused."));
+            return Ok(None);
         }
         let field = |name: &str| {
             let missing = || invalid(format!("Bucket POST must contain a field named '{name}'."));
@@ -171,7 +179,7 @@ impl Forms {
                  signing method.",
             )
         })?;
-        Ok(Credentials { access_key: access_key.to_owned(), secret_key: secret.clone() })
+        Ok(Some(Credentials { access_key: access_key.to_owned(), secret_key: secret.clone() }))
     }
 
     /// The headers of the PUT that the form stands for.
@@ -195,20 +203,6 @@ impl Forms {
         encryption::check(&hyper::Method::PUT, &headers)?;
         features::check(&headers, &self.owner)?;
         Ok(headers)
-    }
-
-    fn allow(
-        &self,
-        credentials: &Credentials,
-        bucket: &str,
-        key: &str,
-        headers: &HeaderMap,
-    ) -> Result<(), Refusal> {
-        let path = S3Path::Object { bucket: bucket.into(), key: key.into() };
-        match self.scopes.of(Some(credentials)) {
-            Some(scope) if !scope.allows_put(&path, headers) => Err(denied("Access Denied")),
-            _ => Ok(()),
-        }
     }
 }
 

@@ -119,6 +119,7 @@ pub trait Store: Clone + Send + Sync + 'static {
         version: Option<VersionId>,
     ) -> impl Future<Output = Result<Self::Object, Error>> + Send;
     fn height_at(&self, moment: Moment) -> impl Future<Output = Result<u64, Error>> + Send;
+    fn time_ms(&self) -> impl Future<Output = Result<u64, Error>> + Send;
     fn head_at(
         &self,
         place: &Place,
@@ -325,6 +326,10 @@ impl<E: vault::Context> Store for vault::Vault<E> {
 
     async fn height_at(&self, moment: Moment) -> Result<u64, Error> {
         self.height_at(moment).await
+    }
+
+    async fn time_ms(&self) -> Result<u64, Error> {
+        self.time_ms().await
     }
 
     async fn head_at(

@@ -1,10 +1,14 @@
 //! The operations that the dispatcher calls, one line each; all others answer 501 NotImplemented.
 
 use crate::{
-    access::{Scope, Scopes},
-    acl, buckets, copying, cors, deleting, encryption,
+    access::{Gate, Permission, Scope, Scopes},
+    acl, buckets,
+    config::Config,
+    copying, cors, deleting, encryption,
     error::{error, invalid_argument, stored},
+    lifecycle::{self, Rules},
     listing, locking, multipart, object_attributes, objects,
+    policy::{self, Policies},
     store::Store,
     tagging, versions,
 };
@@ -13,6 +17,7 @@ use s3s::{
     dto::*,
     validation::{AwsNameValidation, NameValidation},
 };
+use std::{collections::BTreeSet, sync::Arc};
 use vault::{ListRequest, Past, Place};
 
 /// The S3 operations on one tenant's store. Clones share it.
@@ -20,18 +25,34 @@ use vault::{ListRequest, Past, Place};
 pub(crate) struct Surface<S> {
     pub(crate) store: S,
     pub(crate) region: String,
+    pub(crate) lifecycles: Arc<Rules>,
+    pub(crate) policies: Arc<Policies<S>>,
     owner: String,
-    scopes: Scopes,
+    gate: Gate<S>,
+    keys: BTreeSet<String>,
 }
 
 impl<S: Store> Surface<S> {
-    pub(crate) fn new(store: S, region: &str, owner: &str, scopes: Scopes) -> Self {
-        Self { store, region: region.to_owned(), owner: owner.to_owned(), scopes }
+    pub(crate) fn new(store: S, config: &Config, scopes: Scopes, policies: Arc<Policies<S>>) -> Self {
+        let (region, owner) = (config.region.clone(), config.owner.clone());
+        let gate = Gate { scopes, policies: policies.clone() };
+        let keys = config.keys.keys().cloned().collect();
+        Self { store, region, lifecycles: Arc::default(), policies, owner, gate, keys }
+    }
+
+    /// Whether there is an access key of this id.
+    pub(crate) fn knows(&self, key: &str) -> bool {
+        self.keys.contains(key)
+    }
+
+    /// What a request may do to keys of a bucket that its body names.
+    pub(crate) async fn permission<T>(&self, request: &S3Request<T>, bucket: &str) -> S3Result<Permission> {
+        self.gate.permission(request.credentials.as_ref(), bucket).await
     }
 
     /// What the key of a request is limited to, if it is.
     pub(crate) fn scope<T>(&self, request: &S3Request<T>) -> Option<&Scope> {
-        self.scopes.of(request.credentials.as_ref())
+        self.gate.scopes.of(request.credentials.as_ref())
     }
 
     /// The owner of everything.
@@ -164,6 +185,16 @@ operations! {
     put_bucket_encryption(PutBucketEncryptionInput) -> PutBucketEncryptionOutput: encryption;
     get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput: encryption;
     delete_bucket_encryption(DeleteBucketEncryptionInput) -> DeleteBucketEncryptionOutput: encryption;
+    put_bucket_policy(PutBucketPolicyInput) -> PutBucketPolicyOutput: policy;
+    get_bucket_policy(GetBucketPolicyInput) -> GetBucketPolicyOutput: policy;
+    delete_bucket_policy(DeleteBucketPolicyInput) -> DeleteBucketPolicyOutput: policy;
+    get_bucket_policy_status(GetBucketPolicyStatusInput) -> GetBucketPolicyStatusOutput: policy;
+    put_public_access_block(PutPublicAccessBlockInput) -> PutPublicAccessBlockOutput: policy;
+    get_public_access_block(GetPublicAccessBlockInput) -> GetPublicAccessBlockOutput: policy;
+    delete_public_access_block(DeletePublicAccessBlockInput) -> DeletePublicAccessBlockOutput: policy;
+    put_bucket_lifecycle_configuration(PutBucketLifecycleConfigurationInput) -> PutBucketLifecycleConfigurationOutput: lifecycle;
+    get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput: lifecycle;
+    delete_bucket_lifecycle(DeleteBucketLifecycleInput) -> DeleteBucketLifecycleOutput: lifecycle;
     put_object_lock_configuration(PutObjectLockConfigurationInput) -> PutObjectLockConfigurationOutput: locking;
     get_object_lock_configuration(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput: locking;
     put_object_retention(PutObjectRetentionInput) -> PutObjectRetentionOutput: locking;

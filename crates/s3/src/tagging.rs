@@ -23,7 +23,7 @@ const NAME_MAX: usize = 128;
 /// Characters of a tag's value.
 const VALUE_MAX: usize = 256;
 
-type Pairs = Vec<(String, String)>;
+pub(crate) type Pairs = Vec<(String, String)>;
 
 fn invalid_tag(message: &'static str) -> S3Error {
     custom("InvalidTag", StatusCode::BAD_REQUEST, message)
@@ -69,7 +69,8 @@ fn of_document(tagging: Tagging, max: usize) -> S3Result<String> {
     kept(&pairs, max)
 }
 
-fn pairs(kept: &[u8]) -> S3Result<Pairs> {
+/// Tags as pairs. Errors: InternalError, if they are damaged.
+pub(crate) fn pairs(kept: &[u8]) -> S3Result<Pairs> {
     let damaged = |_| stored(vault::Error::Damaged("tags do not decode".to_owned()));
     serde_urlencoded::from_bytes(kept).map_err(damaged)
 }

@@ -36,6 +36,12 @@ impl<E: Context> Vault<E> {
         }
     }
 
+    /// The block time of the newest block, milliseconds since the Unix epoch: what time it is to the network.
+    pub async fn time_ms(&self) -> Result<u64, Error> {
+        let tip = self.patiently(|| async { Ok(self.shared.chain.tip().await?) }).await?;
+        Ok(tip.header.time_ms)
+    }
+
     /// Waits until no block can have this time any more. This gateway's clock does not tell: the nodes' may be behind it.
     async fn settled(&self, time_ms: u64) -> Result<(), Error> {
         let shared = &self.shared;

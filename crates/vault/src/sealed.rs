@@ -180,6 +180,9 @@ fn of_annotation(kind: u8, tenant: TenantId, about: &About) -> Bytes {
         About::BucketTags(_) => 0,
         About::BucketCors(_) => 1,
         About::VersionTags(_) => 2,
+        About::BucketLifecycle(_) => 3,
+        About::BucketPolicy(_) => 4,
+        About::BucketPublicAccess(_) => 5,
     };
     let mut bytes = Vec::new();
     FORMAT.write(&mut bytes);

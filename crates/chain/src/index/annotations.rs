@@ -19,6 +19,9 @@ pub(super) fn rows(tenant: &TenantId, about: &About) -> Option<Key> {
     Some(match about {
         About::BucketTags(_) => root.raw(&[0]),
         About::BucketCors(_) => root.raw(&[1]),
+        About::BucketLifecycle(_) => root.raw(&[3]),
+        About::BucketPolicy(_) => root.raw(&[4]),
+        About::BucketPublicAccess(_) => root.raw(&[5]),
         About::VersionTags(at) => {
             let Target::Version(version) = &at.version else { return None };
             root.raw(&[2]).key(at.place.key.as_str().as_bytes()).newest_first(version)

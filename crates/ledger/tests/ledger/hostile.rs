@@ -133,10 +133,13 @@ fn operation() -> impl Strategy<Value = Operation> {
             version,
             hold
         })),
-        (place(), target(), 0..3u8, vec(attachment(), 0..2)).prop_map(|(place, version, kind, sealed)| {
+        (place(), target(), 0..6u8, vec(attachment(), 0..2)).prop_map(|(place, version, kind, sealed)| {
             let about = match kind {
                 0 => About::BucketTags(place.bucket),
                 1 => About::BucketCors(place.bucket),
+                2 => About::BucketLifecycle(place.bucket),
+                3 => About::BucketPolicy(place.bucket),
+                4 => About::BucketPublicAccess(place.bucket),
                 _ => About::VersionTags(TargetAt { place, version }),
             };
             Operation::Annotate(Annotate { about, sealed: List::new(sealed).unwrap() })

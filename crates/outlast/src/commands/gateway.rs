@@ -1,7 +1,7 @@
 //! `outlast gateway`: a tenant's gateway, which serves S3.
 //!
 //! It listens first, so that a port in use is said at once; then waits for the network; then says `ready` and serves.
-//! When the file of access keys changes, requests that come from then on are checked against the new keys, while those
+//! It executes lifecycle rules besides, unless it is told not to. When the file of access keys changes, requests that come from then on are checked against the new keys, while those
 //! in work go on. The TLS certificate is read again then, too.
 
 use crate::{
@@ -75,6 +75,11 @@ async fn serve(
     let mut seen = modified(&path);
     let mut servers = JoinSet::new();
     let mut current = Server::start(&mut servers, &listener, &vault, settings(&gateway.config)?)?;
+    let sweeper = gateway.config.lifecycle.sweeping().map(|sweeping| {
+        let (stop, stopped) = oneshot::channel::<()>();
+        servers.spawn(s3::sweep(vault.clone(), sweeping, async move { drop(stopped.await) }));
+        stop
+    });
     tracing::info!(endpoint = gateway.config.endpoint(), "serving S3");
     output::line(READY)?;
     loop {
@@ -100,6 +105,7 @@ async fn serve(
     tracing::info!("stopping");
     // The port is free at once, for the next gateway; requests in work go on.
     drop(listener);
+    drop(sweeper);
     current.stop();
     while servers.join_next().await.is_some() {}
     Ok(())

@@ -176,6 +176,9 @@ fn later_operations() -> Vec<(&'static str, Operation)> {
         ("Operation::Annotate, tags of a bucket", annotate(About::BucketTags(bucket()))),
         ("Operation::Annotate, CORS", annotate(About::BucketCors(bucket()))),
         ("Operation::Annotate, tags", annotate(tags())),
+        ("Operation::Annotate, lifecycle", annotate(About::BucketLifecycle(bucket()))),
+        ("Operation::Annotate, policy", annotate(About::BucketPolicy(bucket()))),
+        ("Operation::Annotate, public access", annotate(About::BucketPublicAccess(bucket()))),
         (
             "Operation::Annotate, no more",
             Operation::Annotate(Annotate { about: About::BucketTags(bucket()), sealed: list(vec![]) }),

@@ -50,6 +50,8 @@ struct State {
     annotations: BTreeMap<Bytes, Vec<Said>>,
     completed: BTreeMap<UploadId, VersionId>,
     failure: Option<Error>,
+    /// How much later it is than the newest write.
+    later_ms: u64,
     /// Reads wait for this to be released.
     gate: Option<Arc<tokio::sync::Semaphore>>,
 }
@@ -89,6 +91,11 @@ impl Memory {
         self.state().failure = error;
     }
 
+    /// Lets time pass.
+    pub(crate) fn pass(&self, time_ms: u64) {
+        self.state().later_ms += time_ms;
+    }
+
     /// Lets reads of contents wait until the semaphore gives permits.
     pub(crate) fn gate(&self, gate: Option<Arc<tokio::sync::Semaphore>>) {
         self.state().gate = gate;
@@ -115,7 +122,8 @@ impl Memory {
 impl State {
     fn next(&mut self) -> (VersionId, u64) {
         self.height += 1;
-        (VersionId { height: self.height, index: 0, operation: 0 }, START_MS + self.height * 1000)
+        let time_ms = START_MS + self.height * 1000 + self.later_ms;
+        (VersionId { height: self.height, index: 0, operation: 0 }, time_ms)
     }
 
     /// Whether the bucket was there. Its life begins when it was first created.
@@ -350,6 +358,11 @@ impl Store for Memory {
             Moment::TimeMs(time_ms) if time_ms > START_MS + newest * 1000 => Err(Error::NotYet),
             Moment::TimeMs(time_ms) => Ok(time_ms.saturating_sub(START_MS) / 1000),
         }
+    }
+
+    async fn time_ms(&self) -> Result<u64, Error> {
+        let state = self.ready()?;
+        Ok(START_MS + state.height * 1000 + state.later_ms)
     }
 
     async fn head_at(&self, place: &Place, version: Option<VersionId>, height: u64) -> Result<Object, Error> {
