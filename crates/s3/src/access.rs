@@ -125,6 +125,8 @@ const TABLE: &[(&str, &[Verb], Extent)] = {
         ("GetBucketCors", &[Configure], Extent::Bucket),
         ("PutBucketCors", &[Configure], Extent::Bucket),
         ("DeleteBucketCors", &[Configure], Extent::Bucket),
+        ("GetBucketOwnershipControls", &[Configure], Extent::Bucket),
+        ("PutBucketOwnershipControls", &[Configure], Extent::Bucket),
         ("GetBucketEncryption", ANY, Extent::Bucket),
         ("PutBucketEncryption", &[Configure], Extent::Bucket),
         ("DeleteBucketEncryption", &[Configure], Extent::Bucket),

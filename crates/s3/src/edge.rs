@@ -54,6 +54,7 @@ const DOCUMENTS: &[&str] = &[
     "legal-hold",
     "lifecycle",
     "object-lock",
+    "ownershipControls",
     "policy",
     "publicAccessBlock",
     "retention",

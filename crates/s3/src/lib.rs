@@ -11,7 +11,7 @@
 //! 5. The crate `s3s`: verifies the signature, parses the operation, writes the answer.
 //! 6. `rates`, `access`: how much, and what, the access key, or anybody, may do; `policy`: what the bucket says to that.
 //! 7. `surface`: the operations, in `buckets`, `objects`, `deleting`, `copying`, `multipart`, `listing`, `versions`,
-//!    `tagging`, `locking`, `lifecycle`, `encryption` and `object_attributes`,
+//!    `tagging`, `locking`, `lifecycle`, `encryption`, `ownership` and `object_attributes`,
 //!    with `remembered`, `conditions`, `customer`, `integrity`, `digest`, `whole` and `attributes` beside them.
 //! 8. [`Store`]: the vault, where all truth is.
 //!
@@ -45,6 +45,7 @@ mod locking;
 mod multipart;
 mod object_attributes;
 mod objects;
+mod ownership;
 mod policy;
 mod posting;
 mod rates;

@@ -7,7 +7,7 @@ use crate::{
     copying, cors, deleting, encryption,
     error::{error, invalid_argument, stored},
     lifecycle::{self, Rules},
-    listing, locking, multipart, object_attributes, objects,
+    listing, locking, multipart, object_attributes, objects, ownership,
     policy::{self, Policies},
     store::Store,
     tagging, versions,
@@ -182,6 +182,8 @@ operations! {
     put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput: cors;
     get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput: cors;
     delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput: cors;
+    put_bucket_ownership_controls(PutBucketOwnershipControlsInput) -> PutBucketOwnershipControlsOutput: ownership;
+    get_bucket_ownership_controls(GetBucketOwnershipControlsInput) -> GetBucketOwnershipControlsOutput: ownership;
     put_bucket_encryption(PutBucketEncryptionInput) -> PutBucketEncryptionOutput: encryption;
     get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput: encryption;
     delete_bucket_encryption(DeleteBucketEncryptionInput) -> DeleteBucketEncryptionOutput: encryption;
