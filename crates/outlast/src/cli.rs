@@ -2,8 +2,8 @@
 
 use crate::{
     commands::{
-        diff, drill, gateway, get, init, key, log, ls, mb, node, put, quota, receipt, recover, restore, rm, salvage,
-        stat, status, survey, tenant, undelete, up, verify, versions,
+        diff, drill, gateway, get, init, key, log, ls, mb, node, put, quota, receipt, recover, restore, rm,
+        salvage, stat, status, survey, tenant, undelete, up, verify, versions,
     },
     failure::Failure,
     gateway::{Gateway, GatewayConfig},

@@ -218,6 +218,7 @@ pub(crate) fn gateway_config(
         region: "us-east-1".to_owned(),
         lifecycle: Default::default(),
         domains: Vec::new(),
+        key_requests_per_second: None,
         nodes,
     }
 }

@@ -10,6 +10,7 @@ use proof::{Lineage, PublicKey, TenantId};
 use serde::{Deserialize, Serialize};
 use std::{
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 use vault::Vault;
@@ -37,6 +38,9 @@ pub(crate) struct GatewayConfig {
     /// Domains below which a host name is a bucket.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<String>,
+    /// Requests of one S3 access key in a second; if not given, any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_requests_per_second: Option<NonZeroU32>,
     /// How lifecycle rules are executed.
     #[serde(default, skip_serializing_if = "LifecycleConfig::is_default")]
     pub lifecycle: LifecycleConfig,
@@ -333,6 +337,7 @@ access_keys = "access-keys.toml"
 s3_listen = "127.0.0.1:9000"
 region = "eu-north-1"
 domains = ["s3.example.com"]
+key_requests_per_second = 100
 
 [lifecycle]
 enabled = false
@@ -357,6 +362,7 @@ gateway = "127.0.0.1:1"
         let optional = [
             "region = \"eu-north-1\"\n",
             "domains = [\"s3.example.com\"]\n",
+            "key_requests_per_second = 100\n",
             "[lifecycle]\nenabled = false\nevery_seconds = 60\nactions_per_second = 10\n",
             "[tls]\ncertificate = \"tls-cert.pem\"\nkey = \"tls-key.pem\"\nauthority = \"tls-ca.pem\"\n",
         ];

@@ -125,6 +125,11 @@ const TABLE: &[(&str, &[Verb], Extent)] = {
         ("GetBucketCors", &[Configure], Extent::Bucket),
         ("PutBucketCors", &[Configure], Extent::Bucket),
         ("DeleteBucketCors", &[Configure], Extent::Bucket),
+        ("GetBucketOwnershipControls", &[Configure], Extent::Bucket),
+        ("PutBucketOwnershipControls", &[Configure], Extent::Bucket),
+        ("GetBucketEncryption", ANY, Extent::Bucket),
+        ("PutBucketEncryption", &[Configure], Extent::Bucket),
+        ("DeleteBucketEncryption", &[Configure], Extent::Bucket),
         ("GetBucketPolicy", &[Configure], Extent::Bucket),
         ("PutBucketPolicy", &[Configure], Extent::Bucket),
         ("DeleteBucketPolicy", &[Configure], Extent::Bucket),
@@ -370,6 +375,7 @@ impl Permission {
 }
 
 /// Checks requests.
+#[derive(Clone)]
 pub(crate) struct Gate<S> {
     pub(crate) scopes: Scopes,
     pub(crate) policies: Arc<Policies<S>>,
@@ -391,29 +397,10 @@ impl<S: Store> Gate<S> {
     }
 }
 
-#[async_trait::async_trait]
-impl<S: Store> S3Access for Gate<S> {
-    async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
-        let asker = Asker {
-            key: context.credentials().map(|credentials| credentials.access_key.as_str()),
-            scope: self.scopes.of(context.credentials()),
-        };
-        let query = context.uri().query().unwrap_or_default();
-        let query: Vec<(String, String)> = serde_urlencoded::from_str(query).map_err(|_| asker.denied())?;
-        if asker.key.is_none() && query.iter().any(|(name, _)| name.starts_with("response-")) {
-            let message = "Request specific response headers cannot be used for anonymous GET requests.";
-            return Err(invalid_request(message));
-        }
-        // To the dispatcher a parameter that is given twice is none: a prefix must not vanish so.
-        let mut names = BTreeSet::new();
-        let doubled = !query.iter().all(|(name, _)| names.insert(name.clone()));
-        let asked = Asked {
-            operation: context.s3_op().name(),
-            path: context.s3_path(),
-            headers: context.headers(),
-            query,
-        };
-        let Some(needs) = needs(&asked) else {
+impl<S: Store> Gate<S> {
+    /// Errors: AccessDenied, and those of reading the policies.
+    async fn decide(&self, asker: &Asker<'_>, asked: &Asked<'_>, doubled: bool) -> S3Result<()> {
+        let Some(needs) = needs(asked) else {
             return if asker.is_limited() { Err(asker.denied()) } else { Ok(()) };
         };
         for need in needs {
@@ -432,6 +419,59 @@ impl<S: Store> S3Access for Gate<S> {
             }
         }
         Ok(())
+    }
+
+    fn asker<'a>(&'a self, credentials: Option<&'a Credentials>) -> Asker<'a> {
+        let key = credentials.map(|credentials| credentials.access_key.as_str());
+        Asker { key, scope: self.scopes.of(credentials) }
+    }
+}
+
+/// Whether what a form asks for may be put: for those who do not go through the dispatcher.
+#[async_trait::async_trait]
+pub(crate) trait Admission: Send + Sync {
+    /// Errors: AccessDenied, and those of reading the bucket's policy.
+    async fn to_put(
+        &self,
+        credentials: Option<&Credentials>,
+        path: &S3Path,
+        headers: &hyper::HeaderMap,
+    ) -> S3Result<()>;
+}
+
+#[async_trait::async_trait]
+impl<S: Store> Admission for Gate<S> {
+    async fn to_put(
+        &self,
+        credentials: Option<&Credentials>,
+        path: &S3Path,
+        headers: &hyper::HeaderMap,
+    ) -> S3Result<()> {
+        let asked = Asked { operation: "PutObject", path, headers, query: Vec::new() };
+        self.decide(&self.asker(credentials), &asked, false).await
+    }
+}
+
+#[async_trait::async_trait]
+impl<S: Store> S3Access for Gate<S> {
+    async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let asker = self.asker(context.credentials());
+        let query = context.uri().query().unwrap_or_default();
+        let query: Vec<(String, String)> = serde_urlencoded::from_str(query).map_err(|_| asker.denied())?;
+        if asker.key.is_none() && query.iter().any(|(name, _)| name.starts_with("response-")) {
+            let message = "Request specific response headers cannot be used for anonymous GET requests.";
+            return Err(invalid_request(message));
+        }
+        // To the dispatcher a parameter that is given twice is none: a prefix must not vanish so.
+        let mut names = BTreeSet::new();
+        let doubled = !query.iter().all(|(name, _)| names.insert(name.clone()));
+        let asked = Asked {
+            operation: context.s3_op().name(),
+            path: context.s3_path(),
+            headers: context.headers(),
+            query,
+        };
+        self.decide(&asker, &asked, doubled).await
     }
 }
 

@@ -3,11 +3,12 @@
 //! It is told of every bucket and object, and may be set to what it is, as some clients do. Any other is refused.
 
 use crate::{
-    error::{error, not_implemented, stored},
+    error::{custom, error, stored},
     objects::find_at,
     store::Store,
     surface::{Surface, bucket, place, version},
 };
+use hyper::StatusCode;
 use s3s::{S3ErrorCode, S3Request, S3Response, S3Result, dto::*};
 
 pub(crate) async fn get_bucket_acl<S: Store>(
@@ -77,7 +78,11 @@ fn check(canned: bool, policy: Option<AccessControlPolicy>, owner: &Owner) -> S3
             Err(error(S3ErrorCode::MissingSecurityHeader, message))
         }
         Some(policy) if is_private(&policy, owner) => Ok(()),
-        Some(_) => Err(not_implemented("Access lists other than private are not implemented.")),
+        Some(_) => Err(custom(
+            "AccessControlListNotSupported",
+            StatusCode::BAD_REQUEST,
+            "The bucket does not allow ACLs: say who may do what in a bucket policy.",
+        )),
     }
 }
 

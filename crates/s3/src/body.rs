@@ -190,7 +190,12 @@ impl Inbound {
         self.document.take().map_or(Ok(()), Document::verify)
     }
 
-    fn refuse(&mut self, refusal: Refusal) -> StdError {
+    /// Why it was refused, if it was.
+    pub(crate) fn verdict(&self) -> Option<Refusal> {
+        self.verdict.get().cloned()
+    }
+
+    pub(crate) fn refuse(&mut self, refusal: Refusal) -> StdError {
         let text = format!("request body refused: {}", refusal.code);
         let _ = self.verdict.set(refusal);
         self.ended = true;

@@ -8,6 +8,9 @@ use crate::{
 };
 use s3s::{S3ErrorCode, S3Request, S3Response, S3Result, dto::*};
 
+/// The region where creating a bucket that exists is no error.
+const LENIENT_REGION: &str = "us-east-1";
+
 pub(crate) async fn list_buckets<S: Store>(
     surface: &Surface<S>,
     request: S3Request<ListBucketsInput>,
@@ -58,10 +61,16 @@ pub(crate) async fn create_bucket<S: Store>(
         let message = format!("This gateway has one region, {}.", surface.region);
         return Err(error(S3ErrorCode::IllegalLocationConstraintException, message));
     }
-    match request.input.object_lock_enabled_for_bucket {
-        Some(true) => surface.store.create_lockable_bucket(&name).await.map_err(stored)?,
-        _ => surface.store.create_bucket(&name).await.map_err(stored)?,
+    let lockable = request.input.object_lock_enabled_for_bucket == Some(true);
+    let created = match lockable {
+        true => surface.store.create_lockable_bucket(&name).await,
+        false => surface.store.create_bucket(&name).await,
     };
+    match created {
+        // As in S3, this one region answers that what is there was made. Not if it was to be made otherwise.
+        Err(vault::Error::BucketExists) if surface.region == LENIENT_REGION && !lockable => {}
+        created => drop(created.map_err(stored)?),
+    }
     Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{name}")) }))
 }
 

@@ -108,9 +108,15 @@ impl WriteConditions {
             (Some(_), Some(_)) => {
                 Err(not_implemented("If-Match and If-None-Match together are not implemented."))
             }
-            (None, Some(ETagCondition::ETag(_))) => {
-                Err(not_implemented("If-None-Match of a write is implemented with the value * only."))
-            }
+            (None, Some(condition @ ETagCondition::ETag(_))) => match store.head(place, None).await {
+                // What has another ETag must still be there when the write comes.
+                Ok(current) if !matches(&condition, &current.metadata().etag, false) => {
+                    Ok(Condition::IfVersion(current.version()))
+                }
+                Ok(_) => Err(precondition_failed()),
+                Err(vault::Error::NoSuchKey { .. }) => Ok(Condition::IfAbsent),
+                Err(cause) => Err(stored(cause)),
+            },
             (None, Some(ETagCondition::Any)) => {
                 if early && store.head(place, None).await.is_ok() {
                     return Err(precondition_failed());

@@ -2,7 +2,7 @@
 
 use crate::{access::Scope, tls::Tls};
 pub use s3s::auth::SecretKey;
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 /// Settings of the S3 surface.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Config {
     pub connections_max: usize,
     /// Requests in work at a time. One more is answered 503 SlowDown at once.
     pub requests_max: usize,
+    /// Requests of one access key in a second; `None`: any number. What is too much is answered 503 SlowDown.
+    pub key_requests_per_second: Option<NonZeroU32>,
     /// How long a client may take to send a request's headers, and how long an idle connection stays open.
     pub header_timeout: Duration,
     /// How long a client may take for each 16 KiB of a body, either way.
@@ -43,6 +45,7 @@ impl Default for Config {
             tls: None,
             connections_max: 1024,
             requests_max: 256,
+            key_requests_per_second: None,
             header_timeout: Duration::from_secs(60),
             stall_timeout: Duration::from_secs(30),
             shutdown_timeout: Duration::from_secs(30),

@@ -5,10 +5,13 @@ use crate::{
     body::{DOCUMENT_MAX, Document, Inbound, Outbound, Verdict, too_long_document},
     config::Config,
     cors::Cors,
+    form,
     framing::Framing,
     guard::Guard,
     host::Domains,
     policy::Policies,
+    posting::Forms,
+    rates::{Counted, Rates},
     refusal::{self, Refusal},
     store::Store,
     surface::{Names, Surface},
@@ -40,14 +43,18 @@ use tokio::sync::Semaphore;
 pub(crate) const BODY_MAX: u64 = 5 << 30;
 /// Bytes that `aws-chunked` framing may add to them.
 const FRAMING_MAX: u64 = BODY_MAX / 32;
+/// Bytes that the other parts of a form may add to them.
+const FORM_MAX: u64 = 2 * form::FIELDS_BYTES_MAX as u64;
 
 /// Parameters of requests whose bodies are documents, of which checksums in headers are.
 const DOCUMENTS: &[&str] = &[
     "cors",
     "delete",
+    "encryption",
     "legal-hold",
     "lifecycle",
     "object-lock",
+    "ownershipControls",
     "policy",
     "publicAccessBlock",
     "retention",
@@ -57,6 +64,7 @@ const DOCUMENTS: &[&str] = &[
 /// Answers requests. One for all connections.
 pub(crate) struct Edge {
     service: S3Service,
+    forms: Forms,
     guard: Guard,
     cors: Cors,
     domains: Domains,
@@ -72,20 +80,33 @@ impl Edge {
         let cors = Cors::new(store.clone());
         let policies = Arc::new(Policies::new(store.clone(), &config.owner));
         let surface = Surface::new(store, config, scopes.clone(), policies.clone());
+        let keys = Arc::new(config.keys.clone());
+        let rates = Arc::new(Rates::new(config.key_requests_per_second, config.keys.keys()));
+        let gate = || Gate { scopes: scopes.clone(), policies: policies.clone() };
+        let forms = Forms {
+            surface: Box::new(surface.clone()),
+            keys: keys.clone(),
+            gate: Box::new(gate()),
+            rates: rates.clone(),
+            region: config.region.clone(),
+            owner: config.owner.clone(),
+        };
+        let access = Counted { rates, access: gate() };
         let mut builder = S3ServiceBuilder::new(surface);
-        builder.set_auth(Keys(config.keys.clone()));
-        builder.set_access(Gate { scopes, policies });
+        builder.set_auth(Keys(keys));
+        builder.set_access(access);
         builder.set_host(domains.clone());
         builder.set_validation(Names);
         let mut limits = S3Config::default();
         limits.xml_max_body_size = DOCUMENT_MAX as usize;
-        // Forms are refused by the guard; should one come through, it is not gathered in memory.
+        // Forms do not come here; should one, it is not gathered in memory.
         limits.post_object_max_file_size = 0;
         limits.form_max_fields_size = 64 * 1024;
         limits.form_max_parts = 32;
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(limits))));
         Self {
             service: builder.build(),
+            forms,
             guard: Guard { region: config.region.clone(), owner: config.owner.clone() },
             cors,
             domains,
@@ -144,6 +165,9 @@ impl Edge {
             let bucket = self.bucket(&parts.headers, parts.uri.path());
             return self.cors.preflight(&bucket, &parts.headers).await;
         }
+        if parts.method == Method::POST && form::is_form(&parts.headers) && !self.names_object(&parts) {
+            return self.form(&parts, body).await;
+        }
         self.guard.check(&mut parts)?;
         let of_attributes = asks(&parts, "attributes");
         let framing = framing(&parts.headers)?;
@@ -166,6 +190,17 @@ impl Edge {
                 "The answer could not be written.",
             )),
         }
+    }
+
+    /// A form that is posted to a bucket. It is not signed as other requests are.
+    async fn form(&self, parts: &Parts, body: Incoming) -> Result<Response<Body>, Refusal> {
+        if content_length(&parts.headers).is_some_and(|length| length > BODY_MAX + FORM_MAX) {
+            return Err(too_large());
+        }
+        let bucket = self.bucket(&parts.headers, parts.uri.path());
+        let verdict = Verdict::default();
+        let inbound = Inbound::new(body, self.stall_timeout, None, None, verdict.clone());
+        self.forms.answer(&bucket, parts, inbound, &verdict).await
     }
 
     /// What the body must hash to, if it is a document. Only PUTs to a key carry contents.
@@ -224,12 +259,13 @@ fn check_declared(headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
+fn too_large() -> Refusal {
+    let message = "Your proposed upload exceeds the maximum allowed size of 5 GiB in one request.";
+    Refusal::bad_request("EntityTooLarge", message)
+}
+
 /// The framing of the body, and whether it is too long.
 fn framing(headers: &HeaderMap) -> Result<Option<Framing>, Refusal> {
-    let too_large = || {
-        let message = "Your proposed upload exceeds the maximum allowed size of 5 GiB in one request.";
-        Refusal::bad_request("EntityTooLarge", message)
-    };
     let hash = headers.get("x-amz-content-sha256").map(HeaderValue::as_bytes).unwrap_or_default();
     if !hash.starts_with(b"STREAMING-") {
         return match content_length(headers) {
@@ -254,7 +290,7 @@ fn framing(headers: &HeaderMap) -> Result<Option<Framing>, Refusal> {
 }
 
 /// The secrets of the access keys.
-struct Keys(BTreeMap<String, SecretKey>);
+struct Keys(Arc<BTreeMap<String, SecretKey>>);
 
 #[async_trait::async_trait]
 impl S3Auth for Keys {

@@ -23,6 +23,9 @@ const KNOWN: &[&str] = &[
     "x-amz-checksum-type",
     "x-amz-content-sha256",
     "x-amz-copy-source",
+    "x-amz-copy-source-server-side-encryption-customer-algorithm",
+    "x-amz-copy-source-server-side-encryption-customer-key",
+    "x-amz-copy-source-server-side-encryption-customer-key-md5",
     "x-amz-copy-source-if-match",
     "x-amz-copy-source-if-modified-since",
     "x-amz-copy-source-if-none-match",
@@ -39,6 +42,9 @@ const KNOWN: &[&str] = &[
     "x-amz-object-lock-retain-until-date",
     "x-amz-part-number-marker",
     "x-amz-sdk-checksum-algorithm",
+    "x-amz-server-side-encryption-customer-algorithm",
+    "x-amz-server-side-encryption-customer-key",
+    "x-amz-server-side-encryption-customer-key-md5",
     "x-amz-tagging",
     "x-amz-tagging-directive",
     "x-amz-trailer",
@@ -49,17 +55,25 @@ const KNOWN: &[&str] = &[
 
 /// Honoured with these values only, which ask for what is so anyway.
 const VALUES: &[(&str, &[&str], &str)] = &[
-    (
-        "x-amz-acl",
-        &["private", "bucket-owner-full-control"],
-        "access lists other than private are not implemented",
-    ),
+    ("x-amz-server-side-encryption", &["AES256"], "other encryption than AES256 is not implemented"),
     ("x-amz-storage-class", &["STANDARD"], "storage classes other than STANDARD are not implemented"),
     (
         "x-amz-object-ownership",
         &["BucketOwnerEnforced"],
         "object ownership other than BucketOwnerEnforced is not implemented",
     ),
+];
+
+/// Canned access lists that S3 knows, with those first that are what is so anyway.
+const CANNED: &[&str] = &[
+    "private",
+    "bucket-owner-full-control",
+    "public-read",
+    "public-read-write",
+    "authenticated-read",
+    "aws-exec-read",
+    "bucket-owner-read",
+    "log-delivery-write",
 ];
 
 /// Must name the owner of the buckets.
@@ -73,7 +87,15 @@ pub(crate) fn check(headers: &HeaderMap, owner: &str) -> Result<(), Refusal> {
             continue;
         }
         let value = value.to_str().unwrap_or_default();
-        if let Some((_, values, why)) = VALUES.iter().find(|(known, ..)| *known == name) {
+        if name == "x-amz-acl" {
+            match CANNED.iter().position(|canned| *canned == value) {
+                Some(0 | 1) => {}
+                Some(_) => return Err(no_access_lists()),
+                None => return Err(Refusal::bad_request("InvalidArgument", "There is no such canned ACL.")),
+            }
+        } else if name.starts_with("x-amz-grant-") {
+            return Err(no_access_lists());
+        } else if let Some((_, values, why)) = VALUES.iter().find(|(known, ..)| *known == name) {
             if !values.contains(&value) {
                 return Err(refused(name, why));
             }
@@ -90,16 +112,22 @@ pub(crate) fn check(headers: &HeaderMap, owner: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// What S3 answers where objects belong to the bucket's owner whoever wrote them, as they do here.
+fn no_access_lists() -> Refusal {
+    Refusal::bad_request(
+        "AccessControlListNotSupported",
+        "The bucket does not allow ACLs: say who may do what in a bucket policy.",
+    )
+}
+
 fn refused(name: &str, why: &str) -> Refusal {
     Refusal::not_implemented(format!("{why} (header {name})")).with("Header", name)
 }
 
 fn reason(name: &str) -> &'static str {
     if name.contains("server-side-encryption") {
-        "objects are always encrypted before they leave the gateway, under the tenant's key; server-side encryption \
-         settings are not implemented"
-    } else if name.starts_with("x-amz-grant-") {
-        "access lists other than private are not implemented"
+        "objects are always encrypted before they leave the gateway, under the tenant's key: ask for AES256, or give a \
+         key of your own; keys of a key management service are not implemented"
     } else {
         "this header asks for something that is not implemented"
     }
@@ -128,18 +156,18 @@ mod tests {
             ("x-amz-object-lock-mode", "COMPLIANCE"),
             ("x-amz-bypass-governance-retention", "true"),
             ("x-amz-tagging", "a=b"),
+            ("x-amz-server-side-encryption", "AES256"),
+            ("x-amz-server-side-encryption-customer-key", "a2V5"),
+            ("x-amz-copy-source-server-side-encryption-customer-key", "a2V5"),
             ("x-amz-expected-bucket-owner", "me"),
         ] {
             assert_eq!(verdict(name, value), None, "{name}");
         }
         for (name, value) in [
-            ("x-amz-acl", "public-read"),
-            ("x-amz-grant-read", "id=1"),
             ("x-amz-storage-class", "GLACIER"),
             ("x-amz-bucket-object-lock-token", "t"),
-            ("x-amz-server-side-encryption", "AES256"),
-            ("x-amz-server-side-encryption-customer-key", "a2V5"),
-            ("x-amz-copy-source-server-side-encryption-customer-key", "a2V5"),
+            ("x-amz-server-side-encryption", "aws:kms"),
+            ("x-amz-server-side-encryption-context", "e30="),
             ("x-amz-website-redirect-location", "/x"),
             ("x-amz-mfa", "1"),
             ("x-amz-write-offset-bytes", "1"),
@@ -147,6 +175,11 @@ mod tests {
             ("x-amz-invented-tomorrow", "x"),
         ] {
             assert_eq!(verdict(name, value), Some(StatusCode::NOT_IMPLEMENTED), "{name}");
+        }
+        for (name, value) in
+            [("x-amz-acl", "public-read"), ("x-amz-acl", "no-such"), ("x-amz-grant-read", "id=1")]
+        {
+            assert_eq!(verdict(name, value), Some(StatusCode::BAD_REQUEST), "{name}");
         }
         assert_eq!(verdict("x-amz-expected-bucket-owner", "you"), Some(StatusCode::FORBIDDEN));
         assert_eq!(verdict("x-amz-security-token", "t"), Some(StatusCode::BAD_REQUEST));

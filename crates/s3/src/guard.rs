@@ -4,8 +4,8 @@
 //! leaves open what must be covered, and for whom. Without this check a holder of a presigned PUT URL could add an
 //! unsigned `x-amz-copy-source` and read what its signer can read. In order:
 //!
-//! 1. One way of authentication, and only Signature Version 4 with HMAC-SHA256: Version 2, forms and doubled credentials
-//!    are refused. Requests without any pass as anonymous ones; what those may do is decided later (`access`).
+//! 1. One way of authentication, and only Signature Version 4 with HMAC-SHA256: Version 2 and doubled credentials are
+//!    refused. Requests without any pass as anonymous ones; what those may do is decided later (`access`).
 //! 2. The scope names this region and the service `s3`.
 //! 3. A presigned URL lives for a week at most.
 //! 4. `host` is signed, and so is every `x-amz-` header, each present once. Exempt are those that the signature covers
@@ -13,6 +13,7 @@
 //! 5. Headers that a presigned URL carries as signed query parameters (as the JavaScript SDK does) become headers. Not so
 //!    a checksum of empty contents: that SDK puts one into every presigned URL of an upload, whose contents it does not
 //!    know, and Amazon's S3 takes no checksums from parameters at all. Any other is somebody's demand, and is held to.
+//!    A signed `date` stands in for `x-amz-date`.
 //! 6. Every `x-amz-` header is one that this surface honours ([`features`]).
 //! 7. A `range` that is not one range of bytes is dropped: the whole is the answer to it (RFC 9110 section 14.2). Not so
 //!    where the signature covers it, which would not hold without: the dispatcher refuses it.
@@ -21,14 +22,18 @@
 
 use crate::{
     digest::{Algorithm, base64, sum},
+    encryption,
     features::{self, PREFIX},
+    form,
     refusal::Refusal,
 };
 use hyper::{
-    HeaderMap, Method,
+    HeaderMap, Method, StatusCode,
     header::{self, HeaderName, HeaderValue},
     http::request::Parts,
 };
+use s3s::dto::{Timestamp, TimestampFormat};
+use time::OffsetDateTime;
 
 /// The longest life of a presigned URL: a week, in seconds.
 const EXPIRES_MAX_S: u32 = 7 * 24 * 60 * 60;
@@ -68,16 +73,22 @@ impl Guard {
             if !has_one_range(&parts.headers) {
                 parts.headers.remove(header::RANGE);
             }
+            encryption::check(&parts.method, &parts.headers)?;
             return features::check(&parts.headers, &self.owner);
         };
         self.check_form(&claim)?;
         check_signed(&parts.headers, &claim)?;
+        let date = signed_date(&parts.headers, &claim);
         let hoisted = if claim.presigned { hoisted(&parts.headers, &query)? } else { Vec::new() };
         let drops_range = !claim.signed.contains(&header::RANGE.as_str()) && !has_one_range(&parts.headers);
+        if let Some(date) = date {
+            parts.headers.insert("x-amz-date", date);
+        }
         parts.headers.extend(hoisted.into_iter().map(|(name, value)| (Some(name), value)));
         if drops_range {
             parts.headers.remove(header::RANGE);
         }
+        encryption::check(&parts.method, &parts.headers)?;
         features::check(&parts.headers, &self.owner)
     }
 
@@ -131,8 +142,13 @@ fn claim<'a>(parts: &'a Parts, query: &'a [(String, String)]) -> Result<Option<C
             "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
         ));
     }
-    if is_form(parts) {
-        return Err(Refusal::not_implemented("POST object forms are not implemented: use a presigned PUT."));
+    if parts.method == Method::POST && form::is_form(&parts.headers) {
+        // The dispatcher would gather it in memory. Those that are posted to a bucket do not come here.
+        return Err(Refusal::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "MethodNotAllowed",
+            "Forms are posted to a bucket, without a key in the address.",
+        ));
     }
     match (authorization, presigned) {
         _ if authorizations.next().is_some() => Err(one_mechanism()),
@@ -141,13 +157,6 @@ fn claim<'a>(parts: &'a Parts, query: &'a [(String, String)]) -> Result<Option<C
         (None, true) => query_claim(query).map(Some),
         (None, false) => Ok(None),
     }
-}
-
-fn is_form(parts: &Parts) -> bool {
-    let form = |value: &HeaderValue| {
-        value.as_bytes().to_ascii_lowercase().trim_ascii_start().starts_with(b"multipart/form-data")
-    };
-    parts.method == Method::POST && parts.headers.get_all(header::CONTENT_TYPE).iter().any(form)
 }
 
 fn one_mechanism() -> Refusal {
@@ -271,6 +280,20 @@ fn check_values(headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// The moment of a signature whose client signs the header `date` instead of `x-amz-date`, in the form of the latter, which
+/// is what the signature covers besides.
+fn signed_date(headers: &HeaderMap, claim: &Claim<'_>) -> Option<HeaderValue> {
+    if claim.presigned || headers.contains_key("x-amz-date") || !claim.signed.contains(&"date") {
+        return None;
+    }
+    let text = headers.get(header::DATE)?.to_str().ok()?;
+    let date = OffsetDateTime::from(Timestamp::parse(TimestampFormat::HttpDate, text).ok()?);
+    let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
+    let (hour, minute, second) = (date.hour(), date.minute(), date.second());
+    let text = format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z");
+    HeaderValue::try_from(text).ok()
+}
+
 fn has_one_range(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(header::RANGE).iter();
     let range = values.next().and_then(|value| s3s::dto::Range::parse(value.to_str().ok()?).ok());
@@ -317,7 +340,7 @@ fn hoisted(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::{Request, StatusCode};
+    use hyper::Request;
 
     const SCOPE: &str = "AK/20261122/us-east-1/s3/aws4_request";
 

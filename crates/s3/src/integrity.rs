@@ -88,8 +88,9 @@ fn given(headers: &HeaderMap) -> S3Result<Given> {
         if given != Given::Nothing {
             return Err(invalid("Only one x-amz-checksum- header may be given.".to_owned()));
         }
-        let value = decode(value, algorithm.length())
-            .ok_or_else(|| invalid(format!("The value for the {} header is invalid.", algorithm.header())))?;
+        let value = decode(value, algorithm.length()).ok_or_else(|| {
+            bad_digest(format!("The value for the {} header is invalid.", algorithm.header()))
+        })?;
         given = Given::Header(algorithm, value);
     }
     if let Some(announced) = headers.get("x-amz-trailer") {

@@ -1,14 +1,15 @@
 //! Multipart uploads: opening, parts, completion, listings.
 
 use crate::{
-    attributes::{attributes, checksum, etag, set_checksums, set_sums, timestamp},
+    attributes::{attributes, checksum, etag, set_checksums, timestamp},
     conditions::WriteConditions,
-    digest::{Algorithm, hex},
+    customer::{self, Covering, CustomerKey, customer_key, describe_encryption},
+    digest::Algorithm,
     error::{error, invalid_argument, invalid_request, not_implemented, stored},
     integrity::Expected,
     listing::Encoding,
     locking::{self, asked},
-    objects::receive,
+    objects::{describe_sums, receive},
     store::{PartWriter, Store, StoredObject},
     surface::{Surface, bucket, limit, place},
     whole::{self, Announced, given_checksums},
@@ -37,6 +38,11 @@ pub(crate) async fn create_multipart_upload<S: Store>(
     let announced = Announced::asked(input.checksum_algorithm.as_ref(), input.checksum_type.as_ref())?;
     let mut metadata = attributes!(input).into_metadata()?;
     announced.note(&mut metadata);
+    let key = customer_key!(input)?;
+    customer::check_one_kind(key.as_ref(), input.server_side_encryption.is_some())?;
+    if let Some(key) = &key {
+        key.cover(&mut metadata);
+    }
     let settings = asked!(input).into_settings()?;
     // What cannot be at completion is refused now.
     if (settings.retention.is_some() || settings.hold)
@@ -46,22 +52,25 @@ pub(crate) async fn create_multipart_upload<S: Store>(
     }
     locking::note(settings, &mut metadata);
     let upload = surface.store.create_upload(place, metadata).await.map_err(stored)?;
-    Ok(S3Response::new(CreateMultipartUploadOutput {
+    let mut output = CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
         key: Some(input.key),
         upload_id: Some(upload.to_string()),
         checksum_algorithm: announced.shown_algorithm(),
         checksum_type: announced.shown_type(),
         ..CreateMultipartUploadOutput::default()
-    }))
+    };
+    describe_encryption!(output, key.as_ref());
+    Ok(S3Response::new(output))
 }
 
 pub(crate) async fn upload_part<S: Store>(
     surface: &Surface<S>,
     request: S3Request<UploadPartInput>,
 ) -> S3Result<S3Response<UploadPartOutput>> {
-    let S3Request { input, headers, trailing_headers, .. } = request;
+    let S3Request { mut input, headers, trailing_headers, .. } = request;
     let place = place(&input.bucket, &input.key)?;
+    let key = customer_key!(input)?;
     let upload = upload_id(&input.upload_id)?;
     let number = part_number(input.part_number)?;
     let expected = Expected::of(&headers)?;
@@ -77,15 +86,19 @@ pub(crate) async fn upload_part<S: Store>(
             given.name()
         )));
     }
-    let mut writer = surface.store.put_part(&place, upload, number).await.map_err(stored)?;
+    let mut metadata = Metadata::default();
+    let layer = customer::cover_part(&opened.metadata, key.as_ref(), &mut metadata)?;
+    let writer = surface.store.put_part(&place, upload, number).await.map_err(stored)?;
+    let mut writer = Covering::new(writer, layer);
     let digests = expected.digests(Some(announced.algorithm));
     let sums = receive(&mut writer, input.body, &headers, digests).await?;
     expected.verify(&sums, trailing_headers.as_ref())?;
-    let mut metadata = Metadata { etag: hex(&sums.md5), ..Metadata::default() };
-    set_sums(&mut metadata, &sums);
-    writer.finish(metadata.clone()).await.map_err(stored)?;
-    let mut output = UploadPartOutput { e_tag: Some(etag(&metadata)), ..UploadPartOutput::default() };
-    set_checksums!(output, &metadata);
+    let (writer, covered) = writer.finish().await;
+    let told = describe_sums(&mut metadata, &sums, covered);
+    writer.finish(metadata).await.map_err(stored)?;
+    let mut output = UploadPartOutput { e_tag: Some(etag(&told)), ..UploadPartOutput::default() };
+    set_checksums!(output, &told);
+    describe_encryption!(output, key.as_ref());
     if !announced.explicit && expected.algorithm() != Some(announced.algorithm) {
         output.checksum_crc64nvme = None;
     }
@@ -98,10 +111,12 @@ pub(crate) async fn complete_multipart_upload<S: Store>(
 ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
     let mut input = request.input;
     let place = place(&input.bucket, &input.key)?;
+    let key_given = customer_key!(input)?;
     let upload = upload_id(&input.upload_id)?;
     let listed = listed(input.multipart_upload.take().and_then(|listed| listed.parts).unwrap_or_default())?;
     let (bucket, key) = (input.bucket.clone(), input.key.clone());
-    let (metadata, version) = match complete(surface, &place, upload, &listed, input).await {
+    let completing = complete(surface, &place, upload, &listed, key_given.as_ref(), input);
+    let (metadata, version) = match completing.await {
         Err(cause) if is_of_completed(&cause) => {
             completed(surface, &place, upload, &listed).await?.ok_or(cause)?
         }
@@ -117,6 +132,9 @@ pub(crate) async fn complete_multipart_upload<S: Store>(
         ..CompleteMultipartUploadOutput::default()
     };
     set_checksums!(output, &metadata);
+    if !customer::is_covered(&metadata) {
+        output.server_side_encryption = Some(ServerSideEncryption::from_static(ServerSideEncryption::AES256));
+    }
     Ok(S3Response::new(output))
 }
 
@@ -146,11 +164,16 @@ async fn complete<S: Store>(
     place: &Place,
     upload: UploadId,
     listed: &[ListedPart],
+    key: Option<&CustomerKey>,
     input: CompleteMultipartUploadInput,
 ) -> S3Result<(Metadata, VersionId)> {
     let conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
     let condition = conditions.resolve(&surface.store, place, true).await?;
     let opened = surface.store.head_upload(place, upload).await.map_err(stored)?;
+    // S3 wants the key here for some uploads only: the parts were checked with it.
+    if key.is_some() {
+        customer::check(&opened.metadata, key)?;
+    }
     let announced = Announced::of(&opened.metadata);
     let stored_parts = all_parts(surface, place, upload).await?;
     let parts = chosen(listed, &stored_parts)?;

@@ -2,6 +2,7 @@
 
 use crate::{
     attributes::{etag, set_checksums, timestamp},
+    customer::{self, customer_key},
     error::{invalid_argument, stored},
     objects::find_at,
     store::{Store, StoredObject},
@@ -23,7 +24,8 @@ pub(crate) async fn get_object_attributes<S: Store>(
     surface: &Surface<S>,
     request: S3Request<GetObjectAttributesInput>,
 ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
-    let input = request.input;
+    let mut input = request.input;
+    let key = customer_key!(input)?;
     let listed = input.object_attributes.iter().flat_map(|listed| listed.as_str().split(','));
     let wanted: BTreeSet<&str> = listed.map(str::trim).collect();
     if !wanted.iter().all(|name| NAMES.contains(name)) {
@@ -31,6 +33,7 @@ pub(crate) async fn get_object_attributes<S: Store>(
     }
     let (found, _) = find_at(surface, &input.bucket, &input.key, input.version_id.as_deref()).await?;
     let metadata = found.metadata();
+    customer::check(metadata, key.as_ref())?;
     let wants = |name: &str| wanted.contains(name);
     let checksums = || {
         let mut of_all =

@@ -3,6 +3,7 @@
 use crate::{
     attributes::{attributes, describe, etag, set_checksums, set_sums},
     conditions::{ReadConditions, WriteConditions, range_applies},
+    customer::{self, Covering, Layers, Uncovering, customer_key, describe_encryption},
     digest::{Algorithm, Digests, Pipeline, Sums, hex},
     error::{error, invalid_argument, received, stored, with_headers},
     integrity::Expected,
@@ -15,7 +16,7 @@ use crate::{
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use hyper::{
-    HeaderMap, StatusCode,
+    HeaderMap,
     body::{Body, Frame, SizeHint},
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, StdError, dto::*};
@@ -24,7 +25,7 @@ use std::{
     pin::Pin,
     task::{Context, Poll},
 };
-use vault::{Error, Place};
+use vault::{Error, Metadata, Place};
 
 /// Objects above this many bytes have their condition looked at before their body is received.
 const EARLY_BYTES: i64 = 1 << 20;
@@ -37,28 +38,44 @@ pub(crate) async fn put_object<S: Store>(
     let place = place(&input.bucket, &input.key)?;
     let expected = Expected::of(&headers)?;
     let mut metadata = attributes!(input).into_metadata()?;
+    let key = customer_key!(input)?;
+    customer::check_one_kind(key.as_ref(), input.server_side_encryption.is_some())?;
+    let layer = key.as_ref().map(|key| key.cover(&mut metadata));
     let settings = asked!(input).into_settings()?;
     let early = input.content_length.is_none_or(|length| length > EARLY_BYTES);
     let conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
     let condition = conditions.resolve(&surface.store, &place, early).await?;
 
-    let mut writer = surface.store.put(place).await.map_err(stored)?;
+    let mut writer = Covering::new(surface.store.put(place).await.map_err(stored)?, layer);
     // As S3: what comes without a checksum gets CRC64NVME.
     let default = expected.algorithm().is_none().then_some(Algorithm::Crc64Nvme);
     let sums = receive(&mut writer, input.body, &headers, expected.digests(default)).await?;
     expected.verify(&sums, trailing_headers.as_ref())?;
-    metadata.etag = hex(&sums.md5);
-    set_sums(&mut metadata, &sums);
-    let written = writer.finish(metadata.clone(), condition, settings).await.map_err(stored)?;
+    let (writer, covered) = writer.finish().await;
+    let told = describe_sums(&mut metadata, &sums, covered);
+    let written = writer.finish(metadata, condition, settings).await.map_err(stored)?;
 
     let mut output = PutObjectOutput {
-        e_tag: Some(etag(&metadata)),
+        e_tag: Some(etag(&told)),
         version_id: Some(written.version.to_string()),
-        checksum_type: metadata.checksum_type.clone().map(Into::into),
+        checksum_type: told.checksum_type.clone().map(Into::into),
         ..PutObjectOutput::default()
     };
-    set_checksums!(output, &metadata);
+    set_checksums!(output, &told);
+    describe_encryption!(output, key.as_ref());
     Ok(S3Response::new(output))
+}
+
+/// Notes in `metadata` what contents hash to, and gives what their sender is told: the checksums too of what is a
+/// customer's (`covered` is the MD5 of its stored form), which are not kept.
+pub(crate) fn describe_sums(metadata: &mut Metadata, sums: &Sums, covered: Option<[u8; 16]>) -> Metadata {
+    metadata.etag = hex(&covered.unwrap_or(sums.md5));
+    let mut told = metadata.clone();
+    set_sums(&mut told, sums);
+    if covered.is_none() {
+        *metadata = told.clone();
+    }
+    told
 }
 
 /// Passes a request's body on to `sink` and hashes it. On any error nothing of it may become visible.
@@ -94,8 +111,10 @@ pub(crate) async fn get_object<S: Store>(
     surface: &Surface<S>,
     request: S3Request<GetObjectInput>,
 ) -> S3Result<S3Response<GetObjectOutput>> {
-    let S3Request { input, headers, .. } = request;
+    let S3Request { mut input, headers, .. } = request;
+    let key = customer_key!(input)?;
     let (found, at) = find_at(surface, &input.bucket, &input.key, input.version_id.as_deref()).await?;
+    customer::check(found.metadata(), key.as_ref())?;
     let conditions = ReadConditions {
         if_match: input.if_match,
         if_none_match: input.if_none_match,
@@ -104,7 +123,12 @@ pub(crate) async fn get_object<S: Store>(
     };
     conditions.check(&found)?;
     let selection = select(surface, &found, input.range, input.part_number, &headers).await?;
-    let body = contents(surface.store.read(&found, selection.range.clone()), &selection.range).await?;
+    let layers = match selection.range.is_empty() {
+        true => Layers::none(),
+        false => customer::layers(surface, &found, key.as_ref()).await?,
+    };
+    let reader = surface.store.read(&found, selection.range.clone());
+    let body = contents(Uncovering::new(reader, layers, selection.range.start), &selection.range).await?;
     let mut output = GetObjectOutput {
         body: Some(StreamingBlob::from(body)),
         content_length: Some(selection.length()),
@@ -112,7 +136,13 @@ pub(crate) async fn get_object<S: Store>(
         parts_count: selection.parts_count,
         ..GetObjectOutput::default()
     };
-    describe!(output, &found, wants_checksums(input.checksum_mode.as_ref()) && !selection.partial);
+    let wanted = wants_checksums(input.checksum_mode.as_ref());
+    describe!(output, &found, wanted && !selection.partial);
+    if let Some(part) = selection.part.as_ref().filter(|_| wanted) {
+        set_checksums!(output, part);
+        output.checksum_type = found.metadata().checksum_type.clone().map(Into::into);
+    }
+    describe_encryption!(output, key.as_ref());
     describe_lock!(output, lock(surface, &found, at).await?);
     output.tag_count = tagging::count(surface, &found, at).await?;
     if input.version_id.is_none() && at.is_none() {
@@ -125,8 +155,10 @@ pub(crate) async fn head_object<S: Store>(
     surface: &Surface<S>,
     request: S3Request<HeadObjectInput>,
 ) -> S3Result<S3Response<HeadObjectOutput>> {
-    let S3Request { input, headers, .. } = request;
+    let S3Request { mut input, headers, .. } = request;
+    let key = customer_key!(input)?;
     let (found, at) = find_at(surface, &input.bucket, &input.key, input.version_id.as_deref()).await?;
+    customer::check(found.metadata(), key.as_ref())?;
     let conditions = ReadConditions {
         if_match: input.if_match,
         if_none_match: input.if_none_match,
@@ -141,7 +173,13 @@ pub(crate) async fn head_object<S: Store>(
         parts_count: selection.parts_count,
         ..HeadObjectOutput::default()
     };
-    describe!(output, &found, wants_checksums(input.checksum_mode.as_ref()) && !selection.partial);
+    let wanted = wants_checksums(input.checksum_mode.as_ref());
+    describe!(output, &found, wanted && !selection.partial);
+    if let Some(part) = selection.part.as_ref().filter(|_| wanted) {
+        set_checksums!(output, part);
+        output.checksum_type = found.metadata().checksum_type.clone().map(Into::into);
+    }
+    describe_encryption!(output, key.as_ref());
     describe_lock!(output, lock(surface, &found, at).await?);
     if input.version_id.is_none() && at.is_none() {
         output.expiration = expiration(surface, &input.bucket, &input.key, &found).await?;
@@ -192,9 +230,15 @@ struct Selection {
     range: Range<u64>,
     partial: bool,
     parts_count: Option<i32>,
+    /// The part that it is, if it is one.
+    part: Option<Metadata>,
 }
 
 impl Selection {
+    fn of(range: Range<u64>, partial: bool) -> Self {
+        Self { range, partial, parts_count: None, part: None }
+    }
+
     fn length(&self) -> i64 {
         (self.range.end - self.range.start) as i64
     }
@@ -218,21 +262,21 @@ async fn select<S: Store>(
             Err(invalid_argument("Cannot specify both Range header and partNumber query parameter."))
         }
         (None, Some(number)) => select_part(surface, object, number).await,
-        (None, None) => Ok(Selection { range: whole, partial: false, parts_count: None }),
+        (None, None) => Ok(Selection::of(whole, false)),
         (Some(range), None) => {
             let if_range = headers.get("if-range").and_then(|value| value.to_str().ok());
             if !range_applies(if_range, object) {
-                return Ok(Selection { range: whole, partial: false, parts_count: None });
+                return Ok(Selection::of(whole, false));
             }
             let range = range.check(object.length()).ok().filter(|range| !range.is_empty());
             let range = range.ok_or_else(|| unsatisfiable(object.length()))?;
-            Ok(Selection { range, partial: true, parts_count: None })
+            Ok(Selection::of(range, true))
         }
     }
 }
 
 async fn select_part<S: Store>(surface: &Surface<S>, object: &S::Object, number: i32) -> S3Result<Selection> {
-    let parts = surface.store.object_parts(object).await.map_err(stored)?;
+    let mut parts = surface.store.object_parts(object).await.map_err(stored)?;
     let lengths: Vec<u64> = match parts.is_empty() {
         // What was not a multipart upload is its own first part.
         true => vec![object.length()],
@@ -240,13 +284,13 @@ async fn select_part<S: Store>(surface: &Surface<S>, object: &S::Object, number:
     };
     let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
     let Some(index) = index.filter(|index| *index < lengths.len()) else {
-        let message = "The requested partnumber is not satisfiable.";
-        return Err(crate::error::custom("InvalidPartNumber", StatusCode::RANGE_NOT_SATISFIABLE, message));
+        return Err(error(S3ErrorCode::InvalidPart, "The requested part number is not satisfiable."));
     };
     let start: u64 = lengths[..index].iter().sum();
     let range = start..start + lengths[index];
     let count = (!parts.is_empty()).then_some(parts.len() as i32);
-    Ok(Selection { partial: !range.is_empty(), range, parts_count: count })
+    let part = (!parts.is_empty()).then(|| parts.swap_remove(index).metadata);
+    Ok(Selection { partial: !range.is_empty(), range, parts_count: count, part })
 }
 
 fn unsatisfiable(length: u64) -> S3Error {

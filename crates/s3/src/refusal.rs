@@ -1,7 +1,7 @@
 //! Answers given before, or instead of, those of the S3 dispatcher.
 
 use hyper::{HeaderMap, Method, Response, StatusCode, header};
-use s3s::Body;
+use s3s::{Body, S3Error};
 use std::{borrow::Cow, fmt::Write as _};
 
 /// A request that is not executed, and why.
@@ -65,6 +65,15 @@ impl Refusal {
         response
     }
 
+    /// An error of the dispatcher's kind, as it would have answered it.
+    pub(crate) fn of(cause: &S3Error) -> Self {
+        let status = cause.status_code().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let message = cause.message().unwrap_or("The request was refused.").to_owned();
+        let known = CODES.iter().copied().find(|known| *known == cause.code().as_str());
+        let other = if status.is_client_error() { "InvalidRequest" } else { "InternalError" };
+        Self::new(status, known.unwrap_or(other), message)
+    }
+
     fn document(&self, resource: &str, request: &str) -> String {
         let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>");
         element(&mut xml, "Code", self.code);
@@ -76,6 +85,40 @@ impl Refusal {
         xml.push_str("</Error>");
         xml
     }
+}
+
+/// What a PUT may be refused with.
+const CODES: &[&str] = &[
+    "AccessDenied",
+    "BadDigest",
+    "ConditionalRequestConflict",
+    "EntityTooLarge",
+    "IncompleteBody",
+    "InsufficientStorage",
+    "InternalError",
+    "InvalidArgument",
+    "InvalidBucketName",
+    "InvalidDigest",
+    "InvalidEncryptionAlgorithmError",
+    "InvalidRequest",
+    "InvalidTag",
+    "KeyTooLongError",
+    "MetadataTooLarge",
+    "NoSuchBucket",
+    "NotImplemented",
+    "PreconditionFailed",
+    "ServiceUnavailable",
+    "SlowDown",
+];
+
+/// A document of elements.
+pub(crate) fn document(root: &str, elements: &[(&str, &str)]) -> String {
+    let mut xml = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{root}>");
+    for (name, text) in elements {
+        element(&mut xml, name, text);
+    }
+    let _ = write!(xml, "</{root}>");
+    xml
 }
 
 /// Completes the dispatcher's error documents, which carry neither the resource nor the request's id.

@@ -4,10 +4,10 @@ use crate::{
     access::{Gate, Permission, Scope, Scopes},
     acl, buckets,
     config::Config,
-    copying, cors, deleting,
+    copying, cors, deleting, encryption,
     error::{error, invalid_argument, stored},
     lifecycle::{self, Rules},
-    listing, locking, multipart, object_attributes, objects,
+    listing, locking, multipart, object_attributes, objects, ownership,
     policy::{self, Policies},
     store::Store,
     tagging, versions,
@@ -20,11 +20,12 @@ use s3s::{
 use std::{collections::BTreeSet, sync::Arc};
 use vault::{ListRequest, Past, Place};
 
-/// The S3 operations on one tenant's store.
+/// The S3 operations on one tenant's store. Clones share it.
+#[derive(Clone)]
 pub(crate) struct Surface<S> {
     pub(crate) store: S,
     pub(crate) region: String,
-    pub(crate) lifecycles: Rules,
+    pub(crate) lifecycles: Arc<Rules>,
     pub(crate) policies: Arc<Policies<S>>,
     owner: String,
     gate: Gate<S>,
@@ -36,7 +37,7 @@ impl<S: Store> Surface<S> {
         let (region, owner) = (config.region.clone(), config.owner.clone());
         let gate = Gate { scopes, policies: policies.clone() };
         let keys = config.keys.keys().cloned().collect();
-        Self { store, region, lifecycles: Rules::default(), policies, owner, gate, keys }
+        Self { store, region, lifecycles: Arc::default(), policies, owner, gate, keys }
     }
 
     /// Whether there is an access key of this id.
@@ -181,6 +182,11 @@ operations! {
     put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput: cors;
     get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput: cors;
     delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput: cors;
+    put_bucket_ownership_controls(PutBucketOwnershipControlsInput) -> PutBucketOwnershipControlsOutput: ownership;
+    get_bucket_ownership_controls(GetBucketOwnershipControlsInput) -> GetBucketOwnershipControlsOutput: ownership;
+    put_bucket_encryption(PutBucketEncryptionInput) -> PutBucketEncryptionOutput: encryption;
+    get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput: encryption;
+    delete_bucket_encryption(DeleteBucketEncryptionInput) -> DeleteBucketEncryptionOutput: encryption;
     put_bucket_policy(PutBucketPolicyInput) -> PutBucketPolicyOutput: policy;
     get_bucket_policy(GetBucketPolicyInput) -> GetBucketPolicyOutput: policy;
     delete_bucket_policy(DeleteBucketPolicyInput) -> DeleteBucketPolicyOutput: policy;

@@ -51,11 +51,12 @@ fn kept(pairs: &Pairs, max: usize) -> S3Result<String> {
 
 /// Reads an `x-amz-tagging` header. Errors: InvalidTag, InvalidArgument.
 pub(crate) fn of_header(header: &str) -> S3Result<String> {
-    let pairs: Pairs = serde_urlencoded::from_str(header).map_err(|_| {
+    let mut pairs: Pairs = serde_urlencoded::from_str(header).map_err(|_| {
         let message =
             "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters.";
         error(S3ErrorCode::InvalidArgument, message)
     })?;
+    pairs.sort();
     kept(&pairs, OBJECT_TAGS_MAX)
 }
 

@@ -161,6 +161,7 @@ fn settings(config: &GatewayConfig) -> Result<s3::Config, Failure> {
         region: config.region.clone(),
         shutdown_timeout: STOP_PATIENCE,
         domains: config.domains.clone(),
+        key_requests_per_second: config.key_requests_per_second,
         tls: config.tls.as_ref().map(TlsFiles::load).transpose()?,
         ..s3::Config::default()
     })

@@ -57,6 +57,11 @@ pub(crate) fn run(global: &Global, arguments: &Arguments) -> Result<(), Failure>
                 vault.head_at(&arguments.object, arguments.version, height).await?
             }
         };
+        if s3::has_customer_key(&object.metadata) {
+            let message = "the object was put with a key of its own (SSE-C), which is kept nowhere: read it through S3, \
+                           with that key";
+            return Err(Failure::new(Exit::Failed, message.to_owned()));
+        }
         let bar = global.output().bytes_bar(Some(object.length), &place::name(&arguments.object));
         let outcome = if path == Path::new("-") {
             copy(&vault, &object, &mut tokio::io::stdout(), &path, &bar).await

@@ -53,7 +53,7 @@ async fn checksums_and_md5() {
         refused(&server, put().header(name, value), (400, "BadDigest")).await;
     }
     refused(&server, put().header("content-md5", "x"), (400, "InvalidDigest")).await;
-    refused(&server, put().header("x-amz-checksum-crc32", "x"), (400, "InvalidRequest")).await;
+    refused(&server, put().header("x-amz-checksum-crc32", "x"), (400, "BadDigest")).await;
     let announced = put().header("x-amz-sdk-checksum-algorithm", "CRC32");
     refused(&server, announced, (400, "InvalidRequest")).await;
     let delete = "<Delete><Object><Key>k</Key></Object></Delete>";
