@@ -265,6 +265,8 @@ def test_nodes_and_approvers_that_are_apart(apart, tmp_path):
     early = step("install", recovery, configs["node-0"], check=False)
     assert "0 of 2 approvals" in error(early, NOT_PROVEN)["error"]
     error(step("approve", recovery, "--genesis", genesis, "--key", net / "gateway/tenant.key", check=False), CONFIGURATION)
+    shown = json.loads(step("show", recovery, "--genesis", genesis).stdout)
+    assert shown == drafted["recovery"]
     for approver in (0, 0, 2):
         step("approve", recovery, "--genesis", genesis, "--key", net / f"approvers/approver-{approver}.key")
     damaged = tmp_path / "damaged"

@@ -99,6 +99,16 @@ where
     ])
 }
 
+/// The namespace of handshakes between nodes. Nodes of different epochs do not hear one another: votes of another epoch
+/// would be taken for a crime.
+fn namespace(lineage: &Lineage) -> Vec<u8> {
+    let epoch = match lineage.committee().epoch() {
+        0 => Vec::new(),
+        epoch => epoch.to_be_bytes().to_vec(),
+    };
+    [b"outlast/p2p/1".as_slice(), &lineage.network().0, &epoch].concat()
+}
+
 /// Starts the network of the newest committee.
 pub fn start<E>(
     context: E,
@@ -123,7 +133,7 @@ where
     // Nodes of one network may share a machine or a NAT, so the presets that count connections per address do not fit.
     let mut config = lookup::Config::local(
         upgrader,
-        &[b"outlast/p2p/1".as_slice(), &lineage.network().0].concat(),
+        &namespace(lineage),
         addresses.listen,
         NZUsize!(proof::limits::NODES_MAX),
         message_bytes_max::<E>(committee.n() as u32),

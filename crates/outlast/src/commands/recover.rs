@@ -34,6 +34,7 @@ Examples:
   outlast recover --replace node-2            ... and a new key for node-2, which somebody else may have
 
   outlast recover draft /mnt/node-0/data /mnt/node-3/data --genesis genesis --out recovery --replace node-1=KEY
+  outlast recover show recovery --genesis genesis                              look before you sign
   outlast recover approve recovery --genesis genesis --key approver-0.key      each approver
   outlast recover install recovery node.toml                                   each node; gateway.toml each gateway"
 )]
@@ -57,6 +58,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Step {
     Draft(Draft),
+    Show(Show),
     Approve(Approve),
     Install(Install),
     Replacement(Replacement),
@@ -80,6 +82,16 @@ struct Draft {
     /// Draft it although some versions have too few shards
     #[arg(long)]
     accept_loss: bool,
+}
+
+/// Tell what a recovery says, and who approved it so far
+#[derive(Debug, Args)]
+struct Show {
+    /// The recovery
+    recovery: PathBuf,
+    /// The network's genesis file
+    #[arg(long, value_name = "FILE")]
+    genesis: PathBuf,
 }
 
 /// Sign a recovery as an approver, after having looked at it
@@ -145,6 +157,7 @@ pub(crate) fn run(global: &Global, arguments: &Arguments) -> Result<(), Failure>
     match &arguments.step {
         None => recover_here(global, arguments),
         Some(Step::Draft(arguments)) => draft(global, arguments),
+        Some(Step::Show(arguments)) => show(global, arguments),
         Some(Step::Approve(arguments)) => approve(global, arguments),
         Some(Step::Install(arguments)) => install(global, arguments),
         Some(Step::Replacement(arguments)) => replacement(global, arguments),
@@ -203,6 +216,13 @@ fn draft(global: &Global, arguments: &Draft) -> Result<(), Failure> {
         ));
         lines.join("\n")
     })
+}
+
+fn show(global: &Global, arguments: &Show) -> Result<(), Failure> {
+    let lineage = node::config::load_lineage(&arguments.genesis)?;
+    let recovery = recovery::read(&arguments.recovery)?;
+    recovery::check(&lineage, &recovery)?;
+    show_recovery(global, &lineage, &recovery)
 }
 
 fn approve(global: &Global, arguments: &Approve) -> Result<(), Failure> {

@@ -49,12 +49,20 @@ pub(crate) fn draft(
     Ok(Recovery { terms, approvals: List::default() })
 }
 
+/// Whether a recovery could be the next, and whoever is said to have approved it has.
+pub(crate) fn check(lineage: &Lineage, recovery: &Recovery) -> Result<(), Failure> {
+    let refused = |error: proof::lineage::RecoveryError| {
+        Failure::new(Exit::NotProven, error.to_string())
+            .hint("see that recovery and genesis file are of the same network, and the newest")
+    };
+    lineage.check(&recovery.terms).map_err(refused)?;
+    recovery.approvals(lineage.genesis()).map(drop).map_err(refused)
+}
+
 /// Adds an approver's signature, unless it is there.
 pub(crate) fn approve(lineage: &Lineage, recovery: &mut Recovery, key: &SecretKey) -> Result<(), Failure> {
-    let refused = |why: String| Failure::new(Exit::NotProven, why);
     let genesis = lineage.genesis();
-    lineage.check(&recovery.terms).map_err(|error| refused(error.to_string()))?;
-    recovery.approvals(genesis).map_err(|error| refused(error.to_string()))?;
+    check(lineage, recovery)?;
     let own = key.public_key();
     if !genesis.approvers.contains(&own) {
         return Err(Failure::new(Exit::Configuration, format!("{own} is no approver of this network"))
