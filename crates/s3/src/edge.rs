@@ -122,6 +122,7 @@ impl Edge {
         let id = self.ids.next();
         let (method, resource) = (request.method().clone(), request.uri().path().to_owned());
         let may_leave_body = request.version() <= Version::HTTP_11 && !request.body().is_end_stream();
+        let lacks_continue = request.headers().contains_key(header::EXPECT) && request.body().is_end_stream();
         let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
         let origin = origin.map(|origin| (origin.to_owned(), self.bucket(request.headers(), &resource)));
         let permit = self.requests.clone().try_acquire_owned().ok();
@@ -150,6 +151,11 @@ impl Edge {
         response.headers_mut().insert("x-amz-id-2", value.clone());
         response.headers_mut().insert("x-amz-request-id", value);
         let (status, elapsed) = (response.status().as_u16(), started.elapsed());
+        // botocore (boto3, the AWS CLI) misreads the next answer of a connection on which an empty body's `Expect:
+        // 100-continue` was answered at once, as hyper does, and then waits for a minute.
+        if lacks_continue {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if may_leave_body && status >= 400 {
             // What was not read of the request makes the connection useless, so it is closed. Unless the client is told, it
             // may have sent its next request by then.

@@ -173,3 +173,12 @@ async fn continue_is_sent_only_for_what_is_accepted() {
     stream.read_exact(&mut first).await.expect("an answer");
     assert_eq!(&first, b"HTTP/1.1 403");
 }
+
+#[tokio::test]
+async fn where_no_continue_was_sent_for_an_empty_body_the_connection_ends() {
+    let server = Server::start().await;
+    let empty = server.put("/bucket/k").header("expect", "100-continue").body("").send().await;
+    assert_eq!((empty.status, empty.header("connection")), (200, Some("close")));
+    let plain = server.put("/bucket/k").body("").send().await;
+    assert_eq!((plain.status, plain.header("connection")), (200, None));
+}
