@@ -13,7 +13,8 @@ MIB = 1 << 20
 
 def customer(key, source=False):
     prefix = "CopySource" if source else ""
-    return {f"{prefix}SSECustomerAlgorithm": "AES256", f"{prefix}SSECustomerKey": key}
+    text, md5 = (base64.b64encode(value).decode() for value in (key, hashlib.md5(key).digest()))
+    return {f"{prefix}SSECustomerAlgorithm": "AES256", f"{prefix}SSECustomerKey": text, f"{prefix}SSECustomerKeyMD5": md5}
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_a_key_for_what_has_none_is_refused(s3, bucket, key):
 def test_keys_are_checked(s3, bucket, key):
     at = {"Bucket": bucket, "Key": "k", "Body": b"x"}
     wrong = base64.b64encode(hashlib.md5(b"another").digest()).decode()
-    assert code(refused(s3.put_object, 400, **at, **customer(key), SSECustomerKeyMD5=wrong)) == "InvalidArgument"
+    assert code(refused(s3.put_object, 400, **at, **(customer(key) | {"SSECustomerKeyMD5": wrong}))) == "InvalidArgument"
     assert code(refused(s3.put_object, 400, **at, **customer(key[:31]))) == "InvalidArgument"
     algorithm = customer(key) | {"SSECustomerAlgorithm": "AES128"}
     assert code(refused(s3.put_object, 400, **at, **algorithm)) == "InvalidEncryptionAlgorithmError"

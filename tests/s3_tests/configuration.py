@@ -1,5 +1,7 @@
-"""Writes the suite's configuration: ENDPOINT, then access key and secret of the main and of the second user."""
+"""Writes the suite's configuration, from what `outlast up --json` and `outlast key new --json` printed."""
 
+import json
+import pathlib
 import sys
 import urllib.parse
 
@@ -58,17 +60,17 @@ email = iam@example.com
 
 
 def main():
-    endpoint, owner, other, *keys = sys.argv[1:]
-    url = urllib.parse.urlsplit(endpoint)
+    owner, other = (json.loads(pathlib.Path(name).read_text().splitlines()[0]) for name in sys.argv[1:3])
+    url = urllib.parse.urlsplit(owner["s3_endpoint"])
     print(
         TEMPLATE.format(
             host=url.hostname,
             port=url.port,
             secure=url.scheme == "https",
-            owner=owner,
-            other=other,
-            main=keys[0:2],
-            alt=keys[2:4],
+            owner="outlast",
+            other=other["access_key"],
+            main=(owner["access_key"], owner["secret_key"]),
+            alt=(other["access_key"], other["secret_key"]),
         ),
         end="",
     )

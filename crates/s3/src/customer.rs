@@ -380,16 +380,29 @@ mod tests {
 
     #[test]
     fn the_stream_is_aes_256_in_counter_mode() {
-        // NIST SP 800-38A, F.5.5, but for the counter, which begins at zero here: so ECB of the counter, F.1.5's key.
-        let bytes = |hex: &str| -> Vec<u8> {
-            (0..hex.len())
-                .step_by(2)
-                .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex"))
-                .collect()
-        };
+        // The block of zeros under the key of zeros.
         let layer = Layer([0; KEY]);
-        // AES-256 of zeros under a key of zeros, and of one: FIPS 197's test vectors of the CAVP (VarTxt, zero key).
-        assert_eq!(layer.apply(0, &[0; 16])[..], bytes("dc95c078a2408989ad48a21492842087")[..]);
+        assert_eq!(crate::digest::hex(&layer.apply(0, &[0; 16])), "dc95c078a2408989ad48a21492842087");
+    }
+
+    /// Computed with another implementation (HMAC by hand, OpenSSL's cipher).
+    #[test]
+    fn formats_are_frozen() {
+        const NOTED: &str =
+            "AVpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaRaGkV6pXD3Up7qLaS9Hsjk8YT5UFFeX/KZzWrqvPGAI=";
+        const STORED: &str = "04be32e70fcef310084801953fd573a7c7dece32e877395b50679efc0c24e5a7\
+                              6a83efc604104f9da1e32e6f6335c9bc";
+        let key = CustomerKey { key: std::array::from_fn(|at| at as u8), md5: String::new() };
+        let metadata =
+            Metadata { headers: [(NOTE.to_owned(), NOTED.to_owned())].into(), ..Metadata::default() };
+        let note = Note::of(&metadata).expect("a note").expect("there");
+        assert_eq!(note.salt, [0x5a; SALT]);
+        let layer = key.open(&note).expect("the key of the note");
+        let stored = layer.apply(0, b"contents under a customer's key, of 48 bytes....");
+        assert_eq!(crate::digest::hex(&stored), STORED);
+        let mut covered = Metadata::default();
+        key.cover(&mut covered);
+        assert_eq!(covered.headers[NOTE].len(), NOTED.len());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Encryption as S3 has it in buckets' settings and headers.
 //!
-//! Everything is encrypted before it leaves the gateway, under the tenant's key. S3 calls that AES256 (whatever the cipher):
-//! so answers say, so every bucket is set, and it cannot be turned off. Asking for it asks for what is so anyway. Keys of a
+//! Everything is encrypted before it leaves the gateway, under the tenant's key, with AES-256-GCM. S3 calls that AES256: so
+//! answers say, so every bucket is set, and it cannot be turned off. Asking for it asks for what is so anyway. Keys of a
 //! key management service are refused; a customer's own are in [`crate::customer`].
 
 use crate::{
