@@ -115,6 +115,9 @@ impl From<vault::Error> for Failure {
                 Exit::Unavailable,
                 Some("`outlast stat BUCKET/KEY` shows, in a few minutes, whether it happened"),
             ),
+            Error::QuotaExceeded => {
+                (Exit::Conflict, Some("`outlast quota [BUCKET]` shows what is kept, and sets what may be"))
+            }
             Error::Full => (Exit::Unavailable, Some("`outlast status` shows which node has no room left")),
             Error::Damaged(_) => {
                 (Exit::NotProven, Some("check that master.key is the one it was written with"))

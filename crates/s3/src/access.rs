@@ -391,7 +391,7 @@ impl<S: Store> Gate<S> {
         Ok(Permission {
             key: credentials.map(|credentials| credentials.access_key.clone()),
             scope: self.scopes.of(credentials).cloned(),
-            setting: self.policies.of(bucket).await?,
+            setting: self.policies.of(bucket, credentials.is_none()).await?,
             bucket: bucket.to_owned(),
         })
     }
@@ -406,7 +406,7 @@ impl<S: Store> Gate<S> {
         for need in needs {
             let setting = match need.extent {
                 Extent::Account | Extent::Unknown => Arc::default(),
-                _ => self.policies.of(&need.bucket).await?,
+                _ => self.policies.of(&need.bucket, asker.key.is_none()).await?,
             };
             if doubled && (asker.is_limited() || setting.policy.is_some()) {
                 return Err(asker.denied());

@@ -1,8 +1,7 @@
 //! Which pages of other origins may use a bucket (CORS).
 //!
 //! A browser asks before (OPTIONS, without a signature), and looks at the headers of answers. Both are made here from the
-//! bucket's rules, around the dispatcher, which knows nothing of them. Since whoever asks need not be anybody, rules are
-//! remembered for [`FRESH`], and few are looked up at a time.
+//! bucket's rules, around the dispatcher, which knows nothing of them. They are as they were lately (`remembered`).
 //!
 //! Rules are kept as pairs, `application/x-www-form-urlencoded`: `rule` with its id begins one; `origin`, `method`,
 //! `header`, `expose` and `age` follow, each as often as needed.
@@ -10,6 +9,7 @@
 use crate::{
     error::{error, stored},
     refusal::Refusal,
+    remembered::Remembered,
     store::Store,
     surface::{Surface, View, bucket},
 };
@@ -18,22 +18,11 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
 };
 use s3s::{Body, S3ErrorCode, S3Request, S3Response, S3Result, dto::*};
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
-use tokio::sync::Semaphore;
+use std::sync::Arc;
 use vault::{About, Past};
 
 /// Rules of a bucket: S3's limit.
 const RULES_MAX: usize = 100;
-/// How long rules that were read are used.
-const FRESH: Duration = Duration::from_secs(5);
-/// Buckets whose rules are remembered.
-const REMEMBERED_MAX: usize = 1024;
-/// Lookups at a time.
-const LOOKUPS_MAX: usize = 4;
 const METHODS: [&str; 5] = ["GET", "PUT", "POST", "DELETE", "HEAD"];
 
 /// One rule.
@@ -246,17 +235,12 @@ impl<S: Store> Source for Of<S> {
 /// The rules of buckets, as they were lately.
 pub(crate) struct Cors {
     source: Arc<dyn Source>,
-    lookups: Semaphore,
-    remembered: Mutex<BTreeMap<String, Remembered>>,
+    remembered: Remembered<Vec<Rule>>,
 }
-
-/// Rules, and when they were read.
-type Remembered = (Instant, Arc<Vec<Rule>>);
 
 impl Cors {
     pub(crate) fn new<S: Store>(store: S) -> Self {
-        let (lookups, remembered) = (Semaphore::new(LOOKUPS_MAX), Mutex::default());
-        Self { source: Arc::new(Of(store)), lookups, remembered }
+        Self { source: Arc::new(Of(store)), remembered: Remembered::default() }
     }
 
     /// The rules of the bucket of this name, which may be one in the past. Errors: 503 SlowDown.
@@ -264,27 +248,8 @@ impl Cors {
         let past = Past::of(name);
         let bucket = past.map(|past| past.bucket).or_else(|| name.parse().ok());
         let Some(bucket) = bucket else { return Ok(Arc::default()) };
-        let known = |bucket: &str| {
-            let remembered = self.remembered.lock().expect("nothing panics while holding it");
-            remembered.get(bucket).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, rules)| rules.clone())
-        };
-        if let Some(rules) = known(bucket.as_str()) {
-            return Ok(rules);
-        }
-        let _permit = self.lookups.acquire().await.expect("never closed");
-        if let Some(rules) = known(bucket.as_str()) {
-            return Ok(rules);
-        }
-        let rules = Arc::new(self.source.rules(&bucket).await.map_err(|_| Refusal::slow_down())?);
-        let mut remembered = self.remembered.lock().expect("nothing panics while holding it");
-        if remembered.len() >= REMEMBERED_MAX {
-            remembered.retain(|_, (at, _)| at.elapsed() < FRESH);
-            if remembered.len() >= REMEMBERED_MAX {
-                remembered.clear();
-            }
-        }
-        remembered.insert(bucket.to_string(), (Instant::now(), rules.clone()));
-        Ok(rules)
+        let rules = self.remembered.get(&bucket, self.source.rules(&bucket)).await;
+        rules.map_err(|_| Refusal::slow_down())
     }
 
     /// Answers what a browser asks before a request. Errors: BadRequest, AccessForbidden.

@@ -180,7 +180,7 @@ fn later_operations() -> Vec<(&'static str, Operation)> {
             }),
         ),
         (
-            "Operation::SetQuota",
+            "Operation::SetQuota, Quota",
             Operation::SetQuota(SetQuota { bucket: bucket(), quota: list(vec![quota()]) }),
         ),
         (

@@ -80,21 +80,24 @@ pub(crate) struct Policies<S> {
     store: S,
     owner: String,
     remembered: Remembered<Setting>,
+    /// The same for those who have no key, who may ask for any name: they do not get in the way of others.
+    by_strangers: Remembered<Setting>,
 }
 
 impl<S: Store> Policies<S> {
     pub(crate) fn new(store: S, owner: &str) -> Self {
-        Self { store, owner: owner.to_owned(), remembered: Remembered::default() }
+        let (remembered, by_strangers) = (Remembered::default(), Remembered::default());
+        Self { store, owner: owner.to_owned(), remembered, by_strangers }
     }
 
-    /// What counts for the bucket of this name, which may be one in the past: what its policy is now. Errors: those of
-    /// reading it, on which nothing may be done.
-    pub(crate) async fn of(&self, name: &str) -> S3Result<Arc<Setting>> {
+    /// What counts for the bucket of this name, which may be one in the past: what its policy is now. `stranger` says that
+    /// whoever asks has no key. Errors: those of reading it, on which nothing may be done.
+    pub(crate) async fn of(&self, name: &str, stranger: bool) -> S3Result<Arc<Setting>> {
         let past = Past::of(name);
         let bucket = past.map(|past| past.bucket).or_else(|| name.parse().ok());
         let Some(bucket) = bucket else { return Ok(Arc::default()) };
-        let setting = self.remembered.get(&bucket, self.read(&bucket)).await;
-        setting.map_err(stored)
+        let remembered = if stranger { &self.by_strangers } else { &self.remembered };
+        remembered.get(&bucket, self.read(&bucket)).await.map_err(stored)
     }
 
     async fn read(&self, bucket: &BucketName) -> Result<Setting, Error> {
@@ -119,6 +122,7 @@ impl<S: Store> Policies<S> {
     async fn set(&self, about: About, document: Option<&[u8]>) -> S3Result<()> {
         let set = self.store.annotate(about.clone(), document).await;
         self.remembered.forget(about.bucket());
+        self.by_strangers.forget(about.bucket());
         set.map_err(stored)
     }
 }
