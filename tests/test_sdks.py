@@ -82,6 +82,20 @@ def test_aws_cli(aws, network, s3, tmp_path):
     assert aws("s3", "cp", f"s3://{bucket}/piped", "-").stdout == "through a pipe"
 
 
+def test_aws_cli_goes_on_after_an_empty_file(aws, bucket, tmp_path):
+    """Its botocore is confused by a server that answers an empty body's `Expect: 100-continue` and goes on."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("a", "b", "c"):
+        (source / name).write_text("" if name == "b" else name)
+    # One connection, on which they follow each other.
+    with open(tmp_path / "config", "a") as configuration:
+        configuration.write("  max_concurrent_requests = 1\n")
+    sent = aws("--debug", "--cli-read-timeout", "5", "s3", "sync", source, f"s3://{bucket}")
+    assert "100 Continue response seen" in sent.stderr
+    assert "Failed to parse headers" not in sent.stderr
+
+
 def test_aws_cli_writes_on_condition(aws, bucket, tmp_path):
     if aws.version == "v2":
         pytest.skip("Debian's version 2 is older than conditional writes")
