@@ -119,14 +119,14 @@ fn state_keys_and_records_are_frozen() {
     );
     assert_eq!(
         hash(&bytes_of_keys(&lock_keys())),
-        "d5d5cf773a13ce58b0388c1676b2122627ae5846e7cac26600302b12d507f25f"
+        "9a5d74495fac371c2f8af2f8a7ee3440673a8f97f1df85fccdd5d674e86808e9"
     );
     assert_eq!(
         hash(&bytes_of(&lock_records())),
-        "fca4a2729b747e534f0b59527c0ef9ebfd96c7d29cb2316709723d966b47d51e"
+        "5c0cc811e485376389fd268250b4a62b9d96a9a5bb65586c10f114939de760fc"
     );
     assert_eq!(hash(&keys), "09a7d6b4a724b067cba3e96b9165b8c30daeadc4f0fcceb80b6aea0f13402161");
-    assert_eq!(hash(&records), "b45e8a6e96b8c58efca1a5d7413d988d428caa55a8f3187c8c551592c00d9093");
+    assert_eq!(hash(&records), "b902a2c88a889679fb57d37776b68dfbeb7defc15f9efbdd7ee09fb9eb97863d");
 }
 
 #[test]
