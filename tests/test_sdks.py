@@ -116,6 +116,9 @@ def either(request):
 def test_aws_sdk_for_javascript(either):
     s3, bucket = clients.s3(either), "javascript"
     s3.create_bucket(Bucket=bucket)
+    version = run("node", "--version").stdout.strip()
+    if int(version.lstrip("v").split(".")[0]) < 20:
+        pytest.skip(f"the SDK needs Node.js 20, this machine has {version}")
     environment = ENVIRONMENT | either.credentials | {"NODE_PATH": str(BINARIES.parent / "js" / "node_modules")}
     if authority := either.facts.get("s3_ca"):
         environment["NODE_EXTRA_CA_CERTS"] = authority
