@@ -9,10 +9,11 @@ use bytes::Bytes;
 use commonware_runtime::AbortOnDrop;
 use proof::{
     AvailabilityCertificate, Digest, Manifest,
-    limits::CHUNK_LENGTH,
+    limits::{CERTIFICATE_AGE_MS_MAX, CHUNK_LENGTH},
     manifest::{Page, SealedKey},
+    transaction::Stored,
 };
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::UNIX_EPOCH};
 
 /// One segment on its way to the nodes. Dropping it stops it.
 pub(crate) struct Dispersal<E: Context> {
@@ -99,10 +100,29 @@ impl<E: Context> Vault<E> {
             self.put_page(&page).await?;
         }
         let manifest = listed.manifest;
-        let certificate =
-            self.patiently(|| async { Ok(self.shared.shards.certify(&manifest).await?) }).await?;
+        let certificate = self.certificate(&manifest).await?;
         Ok(Dispersed { manifest, certificate })
     }
+
+    async fn certificate(&self, manifest: &Manifest) -> Result<AvailabilityCertificate, Error> {
+        self.patiently(|| async { Ok(self.shared.shards.certify(manifest).await?) }).await
+    }
+
+    /// What is stored, as another transaction may bring it: certified anew, unless its certificate still counts.
+    pub(crate) async fn renewed(&self, stored: &Stored, manifest: &Manifest) -> Result<Stored, Error> {
+        let shared = &self.shared;
+        let now = shared.context.current().duration_since(UNIX_EPOCH).unwrap_or_default();
+        if counts(&stored.certificate, shared.lineage.committee().epoch(), now.as_millis() as u64) {
+            return Ok(stored.clone());
+        }
+        Ok(Stored { manifest: stored.manifest.clone(), certificate: self.certificate(manifest).await? })
+    }
+}
+
+/// Whether a transaction that is made now may bring a certificate: those who decide now gave it, and not long ago. Half of
+/// the time that is allowed is left for the transaction.
+fn counts(certificate: &AvailabilityCertificate, epoch: u64, now_ms: u64) -> bool {
+    certificate.epoch == epoch && now_ms < certificate.time_ms.saturating_add(CERTIFICATE_AGE_MS_MAX / 2)
 }
 
 /// A task ended without a result: the runtime is shutting down.
@@ -119,5 +139,23 @@ impl From<shards::Error> for Error {
             shards::Error::Lost { .. } | shards::Error::Inconsistent(_) => Self::Damaged(error.to_string()),
             shards::Error::Refused(_) => Self::NotAllowed(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by the simulation of recoveries: a copy brought the certificate of what it copied, whoever had given it, whenever.
+    #[test]
+    fn certificates_of_other_epochs_and_old_ones_are_renewed() {
+        let certificate = AvailabilityCertificate::new(3, 1_000_000_000, Vec::new());
+        let half_an_hour = CERTIFICATE_AGE_MS_MAX / 2;
+        assert!(counts(&certificate, 3, 1_000_000_000));
+        assert!(counts(&certificate, 3, 1_000_000_000 + half_an_hour - 1));
+        assert!(!counts(&certificate, 3, 1_000_000_000 + half_an_hour));
+        assert!(!counts(&certificate, 4, 1_000_000_000));
+        assert!(!counts(&certificate, 2, 1_000_000_000));
+        assert!(counts(&certificate, 3, 0), "a clock that is behind");
     }
 }

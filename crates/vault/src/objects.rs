@@ -10,7 +10,7 @@ use crate::{
 use chain::client::{HeadView, NamedView, PayloadView};
 use proof::{
     VersionId,
-    transaction::{Attachment, Body, Operation, Place, PutMarker, PutVersion},
+    transaction::{Attachment, Body, Operation, Payload, Place, PutMarker, PutVersion},
     wire::Encode,
 };
 use std::ops::Range;
@@ -84,11 +84,14 @@ impl<E: Context> Vault<E> {
         let contents = &source.contents;
         let sealed = SealedVersion { metadata: Fields::new(metadata)?, ..contents.sealed.clone() };
         let sealed = self.seal(Subject::Version(&place), &sealed)?;
-        let named = match &contents.ciphertext {
-            PayloadView::Inline(ciphertext) => ciphertext.clone(),
-            PayloadView::Manifest(manifest) => manifest.encode(),
+        let (named, payload) = match (&contents.ciphertext, &contents.body.payload) {
+            (PayloadView::Manifest(manifest), Payload::Stored(stored)) => {
+                (manifest.encode(), Payload::Stored(self.renewed(stored, manifest).await?))
+            }
+            (PayloadView::Inline(ciphertext), payload) => (ciphertext.clone(), payload.clone()),
+            (PayloadView::Manifest(_), Payload::Inline(_)) => unreachable!("a manifest is of what is stored"),
         };
-        let body = Body { sealed: Attachment::of(&sealed), ..contents.body.clone() };
+        let body = Body { sealed: Attachment::of(&sealed), payload, ..contents.body.clone() };
         let required = condition.on(&place);
         let put = Operation::PutVersion(PutVersion { place: place.clone(), body });
         let intent = Intent::of(put).with([sealed, named]).requiring(required);

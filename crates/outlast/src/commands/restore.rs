@@ -18,7 +18,7 @@ use serde_json::json;
 use vault::{Condition, Error, Moment, Settings, Vault};
 
 /// Keys on the way at a time.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 128;
 
 /// Make a bucket what it was at a moment
 ///
