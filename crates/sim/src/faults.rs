@@ -98,9 +98,11 @@ impl Faults {
     pub fn must_heal(&mut self) -> Option<&mut BTreeSet<usize>> {
         let Some(Reverse((_, Step::Begin(index)))) = self.steps.peek() else { return None };
         let waits = match &self.plan.faults[*index].1 {
-            Fault::Storm { .. } | Fault::Echo { .. } | Fault::Gateway { .. } | Fault::Snapshot { .. } => {
-                false
-            }
+            Fault::Storm { .. }
+            | Fault::Ahead { .. }
+            | Fault::Echo { .. }
+            | Fault::Gateway { .. }
+            | Fault::Snapshot { .. } => false,
             _ => !self.healing.is_empty(),
         };
         waits.then_some(&mut self.healing)
@@ -230,6 +232,10 @@ impl Faults {
                 network.weather.latency_ms = self.plan.latency_ms + latency_ms;
                 network.apply_weather().await;
             }
+            Fault::Ahead { node, latency_ms, .. } => {
+                network.weather.ahead = Some((node, latency_ms));
+                network.apply_weather().await;
+            }
             Fault::Echo { per_mille, late_ms, .. } => network.echo.set(Rate { per_mille, late_ms }),
             Fault::Twin { node, copied } => network.start_twin(node, copied),
             Fault::Gateway { gateway, steps: None, .. } => return Some(GatewayEvent::Kill(gateway)),
@@ -285,6 +291,10 @@ impl Faults {
                 network.weather.latency_ms = self.plan.latency_ms;
                 network.apply_weather().await;
             }
+            Fault::Ahead { .. } => {
+                network.weather.ahead = None;
+                network.apply_weather().await;
+            }
             Fault::Echo { .. } => network.echo.set(Rate::default()),
             Fault::Gateway { gateway, steps, .. } => {
                 return Some(GatewayEvent::Start { gateway, trapped: steps.is_some() });
@@ -311,6 +321,7 @@ fn duration_ms(fault: &Fault) -> Option<u64> {
         | Fault::Slow { for_ms, .. }
         | Fault::Clock { for_ms, .. }
         | Fault::Storm { for_ms, .. }
+        | Fault::Ahead { for_ms, .. }
         | Fault::Echo { for_ms, .. }
         | Fault::Gateway { for_ms, .. }
         | Fault::Blackout { for_ms } => Some(*for_ms),

@@ -30,6 +30,8 @@ pub type Gateway = Vault<Context>;
 pub struct Weather {
     /// Latency of all links, milliseconds.
     pub latency_ms: u64,
+    /// A node, and how much longer consensus messages take that are not for it, milliseconds.
+    pub ahead: Option<(usize, u64)>,
     /// Of a thousand consensus messages, how many are lost.
     pub loss_per_mille: u32,
     /// Per node: nothing reaches it.
@@ -87,6 +89,7 @@ impl Network {
         }
         let weather = Weather {
             latency_ms: plan.latency_ms,
+            ahead: None,
             loss_per_mille: 0,
             deaf: vec![false; plan.n],
             mute: vec![false; plan.n],
@@ -143,7 +146,8 @@ impl Network {
                 if weather.mute[from] || weather.deaf[to] {
                     continue;
                 }
-                let latency = Duration::from_millis(weather.latency_ms + weather.slow_ms[from]);
+                let behind_ms = weather.ahead.filter(|(ahead, _)| *ahead != to).map_or(0, |(_, ms)| ms);
+                let latency = Duration::from_millis(weather.latency_ms + weather.slow_ms[from] + behind_ms);
                 let delivered = 1_000 - u64::from(weather.loss_per_mille);
                 let link = Link {
                     latency,

@@ -352,6 +352,12 @@ impl Plan {
                 let (per_mille, latency_ms) = (rng.random_range(0..60), rng.random_range(0..150));
                 self.faults.push((at_ms, Fault::Storm { per_mille, latency_ms, for_ms }));
             }
+            if rng.random_bool(0.3) {
+                let at_ms = rng.random_range(0..self.calm_ms);
+                let for_ms = rng.random_range(1_000..12_000).min(self.calm_ms - at_ms);
+                let (node, latency_ms) = (rng.random_range(0..self.n), rng.random_range(50..600));
+                self.faults.push((at_ms, Fault::Ahead { node, latency_ms, for_ms }));
+            }
             if rng.random_bool(0.4) {
                 let at_ms = rng.random_range(0..self.calm_ms);
                 let for_ms = rng.random_range(1_000..15_000).min(self.calm_ms - at_ms);

@@ -46,6 +46,9 @@ pub enum Fault {
     Clock { node: usize, offset_ms: i64, drift_ppm: i64, for_ms: u64 },
     /// All consensus links lose `per_mille` of their messages, and all links are slower.
     Storm { per_mille: u32, latency_ms: u64, for_ms: u64 },
+    /// What nodes send one another for consensus takes so much longer, but for what this node gets: it knows of what is final
+    /// long before the others do.
+    Ahead { node: usize, latency_ms: u64, for_ms: u64 },
     /// Of a thousand messages between nodes, and of a thousand requests to them, `per_mille` arrive twice, some at once and
     /// some up to `late_ms` later.
     Echo { per_mille: u32, late_ms: u64, for_ms: u64 },
@@ -105,6 +108,7 @@ impl Fault {
             Self::Slow { .. } => "slow node",
             Self::Clock { .. } => "clock",
             Self::Storm { .. } => "storm",
+            Self::Ahead { .. } => "one node ahead",
             Self::Echo { .. } => "duplication",
             Self::Twin { .. } => "twin",
             Self::Gateway { .. } => "gateway crash",
