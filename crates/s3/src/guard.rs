@@ -466,8 +466,8 @@ mod tests {
             (StatusCode::BAD_REQUEST, "InvalidToken")
         );
         assert_eq!(
-            code(check(&presigned("60", "&x-amz-acl=public-read"), &[])).0,
-            StatusCode::NOT_IMPLEMENTED
+            code(check(&presigned("60", "&x-amz-acl=public-read"), &[])),
+            (StatusCode::BAD_REQUEST, "AccessControlListNotSupported")
         );
     }
 

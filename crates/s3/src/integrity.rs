@@ -186,7 +186,7 @@ mod tests {
     fn headers_must_be_consistent() {
         for (pairs, error) in [
             (&[("content-md5", "AAAA")][..], "InvalidDigest"),
-            (&[("x-amz-checksum-crc32", "AAAA")][..], "InvalidRequest"),
+            (&[("x-amz-checksum-crc32", "AAAA")][..], "BadDigest"),
             (
                 &[("x-amz-checksum-crc32", "y/Q5Jg=="), ("x-amz-checksum-crc32c", "4waSgw==")][..],
                 "InvalidRequest",
