@@ -11,7 +11,7 @@
 
 use serde::Deserialize;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
@@ -162,12 +162,14 @@ fn compile(mutants: &[Mutant]) -> Result<PathBuf, MutantError> {
         .current_dir(root())
         .output()
         .map_err(|error| MutantError::File { path: "git".into(), error })?;
-    for file in String::from_utf8_lossy(&listed.stdout).lines().map(Path::new) {
+    let listed = String::from_utf8_lossy(&listed.stdout);
+    let files: BTreeSet<&Path> =
+        listed.lines().map(Path::new).filter(|file| root().join(file).exists()).collect();
+    remove_others(&tree, &tree, &files).map_err(|error| MutantError::File { path: tree.clone(), error })?;
+    for file in files {
         let (from, to) = (root().join(file), tree.join(file));
-        let Ok(text) = mutated.get(file).map_or_else(|| fs::read(&from), |text| Ok(text.clone().into()))
-        else {
-            continue; // Deleted, and not yet committed.
-        };
+        let text = mutated.get(file).map_or_else(|| fs::read(&from), |text| Ok(text.clone().into()));
+        let text = text.map_err(|error| MutantError::File { path: from, error })?;
         // What is unchanged keeps its time, so that cargo does not compile it again.
         if fs::read(&to).is_ok_and(|there| there == text) {
             continue;
@@ -184,6 +186,23 @@ fn compile(mutants: &[Mutant]) -> Result<PathBuf, MutantError> {
         .status()
         .map_err(|error| MutantError::File { path: "cargo".into(), error })?;
     if status.success() { Ok(target.join("release/sim")) } else { Err(MutantError::Compilation) }
+}
+
+/// Removes what an earlier copy of the sources had and these do not have any more.
+fn remove_others(tree: &Path, directory: &Path, files: &BTreeSet<&Path>) -> io::Result<()> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_dir() {
+            remove_others(tree, &path, files)?;
+        } else if !files.contains(path.strip_prefix(tree).expect("it is below the tree")) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Plays seeds against a mutant and says what came of it.
