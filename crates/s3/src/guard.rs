@@ -32,8 +32,7 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
     http::request::Parts,
 };
-use s3s::dto::{Timestamp, TimestampFormat};
-use time::OffsetDateTime;
+use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc2822};
 
 /// The longest life of a presigned URL: a week, in seconds.
 const EXPIRES_MAX_S: u32 = 7 * 24 * 60 * 60;
@@ -287,7 +286,8 @@ fn signed_date(headers: &HeaderMap, claim: &Claim<'_>) -> Option<HeaderValue> {
         return None;
     }
     let text = headers.get(header::DATE)?.to_str().ok()?;
-    let date = OffsetDateTime::from(Timestamp::parse(TimestampFormat::HttpDate, text).ok()?);
+    // botocore writes the zone as `-0000`, which RFC 2822 has and HTTP has not.
+    let date = OffsetDateTime::parse(text, &Rfc2822).ok()?.to_offset(UtcOffset::UTC);
     let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
     let (hour, minute, second) = (date.hour(), date.minute(), date.second());
     let text = format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z");
