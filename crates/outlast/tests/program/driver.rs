@@ -121,7 +121,7 @@ pub(crate) fn kill(pid: &Value) {
 
 /// Ports of this machine that nobody listens on, below those of outgoing connections.
 pub(crate) fn free_ports(count: usize) -> Vec<u16> {
-    let listen = || TcpListener::bind(("127.0.0.1", rand::random_range(10_240..32_768))).ok();
+    let listen = || TcpListener::bind(("127.0.0.1", rand::random_range(4_096..10_240))).ok();
     let held: Vec<_> = std::iter::repeat_with(listen).flatten().take(count).collect();
     held.iter().map(|held| held.local_addr().expect("it listens").port()).collect()
 }
