@@ -44,16 +44,16 @@ def all_well(network):
     wait_for(well, 90, "all nodes vote and lack nothing")
 
 
-def kill_between_blocks(network):
-    """kill -9 of everything, in the middle of an idle network's second between two blocks.
+def kill_lost_first(network, *lost):
+    """Stops those who are to be lost, then, when the chain has stood still for a while, kills everything.
 
     A survivor that is killed in the moment after it applied a block may not have that block's certificate on its disk, and
     the next epoch then begins below it: THREATS.md has what comes of that.
     """
-    height = lambda: network.status()[0]["height"]
-    before = height()
-    wait_for(lambda: height() > before, 30, "the next block")
-    time.sleep(0.4)
+    processes = network.running()
+    for index in lost:
+        os.kill(processes[f"node-{index}"], signal.SIGSTOP)
+    time.sleep(3)
     network.kill_all()
 
 
@@ -74,7 +74,7 @@ def test_two_of_four_lose_everything_and_the_network_goes_on(fresh, tmp_path):
     all_well(network)
     genesis = tmp_path / "genesis-before"
     shutil.copy(network.dir / "genesis", genesis)
-    kill_between_blocks(network)
+    kill_lost_first(network, 0, 3)
     lose(network, 0, 3, keys=True)
 
     looked = json.loads(recover(network, "--look-only").stdout)
@@ -122,7 +122,7 @@ def test_it_is_refused_where_it_is_not_needed_or_cannot_be(fresh):
     client.put_object(Bucket="bucket", Key="k", Body=os.urandom(100_000))
     all_well(network)
     error(recover(network, check=False), IN_USE)
-    kill_between_blocks(network)
+    kill_lost_first(network, 1, 2)
     lose(network, 2, keys=True)
     assert "1 of 4" in error(recover(network, check=False), CONFLICT)["error"]
     lose(network, 1)
@@ -148,7 +148,7 @@ def test_a_second_recovery_and_one_that_was_broken_off(fresh):
     client.create_bucket(Bucket="bucket")
     client.put_object(Bucket="bucket", Key="k", Body=os.urandom(200_000))
     all_well(network)
-    kill_between_blocks(network)
+    kill_lost_first(network, 1, 2)
     lose(network, 1, 2)
     recover(network)
     # Nobody was started in epoch 1, and once more two are lost.
@@ -162,7 +162,7 @@ def test_a_second_recovery_and_one_that_was_broken_off(fresh):
     client = s3(network)
     client.put_object(Bucket="bucket", Key="later", Body=b"x" * 50_000)
     all_well(network)
-    kill_between_blocks(network)
+    kill_lost_first(network, 0, 3)
     # As after a crash while a recovery is installed: what was prepared is there, the genesis file has it or not.
     lose(network, 0, 3, keys=True)
     run(OUTLAST, "recover", "--dir", network.dir, "--json")
@@ -251,9 +251,9 @@ def test_nodes_and_approvers_that_are_apart(apart, tmp_path):
     client().create_bucket(Bucket="bucket")
     client().put_object(Bucket="bucket", Key="k", Body=body)
     wait_for(well, 90, "all hold all")
-    before = status()["height"]
-    wait_for(lambda: status()["height"] > before, 30, "the next block")
-    time.sleep(0.4)
+    for lost in ("node-1", "node-2"):
+        apart.processes[lost].send_signal(signal.SIGSTOP)
+    time.sleep(3)
     apart.stop()
 
     # Nodes 1 and 2 burn. One gets a successor elsewhere, one in its place.
